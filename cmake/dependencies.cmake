@@ -1,0 +1,23 @@
+# Everything from outside, found once. What installs each is in tools/setup.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS filesystem system)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+if(TENON_TESTS)
+  find_package(doctest REQUIRED)
+endif()
+
+# oneDNN comes from a PyPI wheel under deps/ (see tools/setup); without it the dense f32 matmul uses Tenon's own kernels.
+list(APPEND CMAKE_PREFIX_PATH ${CMAKE_SOURCE_DIR}/deps)
+find_package(dnnl CONFIG QUIET)
+if(dnnl_FOUND)
+  message(STATUS "oneDNN: ${dnnl_VERSION}")
+else()
+  message(STATUS "oneDNN: not found, building without it")
+endif()
