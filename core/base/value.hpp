@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,8 +49,8 @@ class Value {
 
   // Each throws Error{bad_model, "expected X, found Y"} on another kind.
   bool as_bool() const;
-  int64_t as_int() const;     // an integral real is accepted
-  double as_double() const;   // an integer is accepted
+  int64_t as_int() const;    // an integral real is accepted
+  double as_double() const;  // an integer is accepted
   const std::string& as_string() const;
   const Array& as_array() const;
   const Object& as_object() const;
@@ -68,6 +70,7 @@ class Value {
 struct JsonLimits {
   size_t max_bytes = size_t{512} << 20;
   size_t max_depth = 64;
+  size_t max_values = size_t{1} << 24;  // a Value costs 40 bytes, its text may cost 2
 };
 
 /// Parses JSON text (UTF-8). Refuses duplicate keys, trailing text, bad UTF-8 and numbers out of range with
@@ -78,5 +81,10 @@ Value parse_json(std::string_view text, std::string_view place, const JsonLimits
 std::string to_json(const Value& value, bool ensure_ascii = false);
 /// As to_json with two-space indentation and a line break after each member.
 std::string to_json_pretty(const Value& value);
+
+/// A name that occurs twice, or nothing; n log n whatever the names are.
+std::optional<std::string_view> find_duplicate(std::span<const std::string_view> names);
+/// True for well-formed UTF-8.
+bool is_utf8(std::string_view text);
 
 }  // namespace tenon
