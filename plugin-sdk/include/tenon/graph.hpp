@@ -1,0 +1,301 @@
+// Graph: records a model's forward pass as ops over the fixed vocabulary. Tensor is the id of a value, Weight names a
+// stored tensor in both formats. Letters in shapes: T tokens of a step, R rows that want logits, E width, H query heads,
+// G key/value heads, D head dim, F feed-forward width, X experts, V vocabulary. All values are f32.
+// Every call notes the plugin's source line, which the host's errors carry. A failure throws and ends the description.
+#pragma once
+
+#include <tenon/abi.h>
+#include <tenon/meta.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <source_location>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tenon {
+inline namespace v0 {
+
+using Here = std::source_location;
+
+class Graph;
+
+/// A value of the graph. Copyable; belongs to the Graph that made it.
+struct Tensor {
+  Graph* graph = nullptr;
+  tn_val id = 0;
+
+  int64_t dim(uint32_t axis) const;  // negative: symbolic
+  uint32_t rank() const;
+  Tensor operator+(Tensor other) const;
+};
+
+/// A module of the checkpoint by its name in both formats ("" where a format lacks it); linears append ".weight" and
+/// ".bias". "{e}" in a name stands for an expert's number: the experts' tensors are stacked.
+struct Names {
+  std::string hf, gguf;
+};
+
+/// A prefix of module names: `Scope{"model.layers.3.", "blk.3."}("self_attn.q_proj", "attn_q")`.
+struct Scope {
+  std::string hf, gguf;
+  Names operator()(const std::string& hf_name, const std::string& gguf_name) const {
+    return {hf_name.empty() ? "" : hf + hf_name, gguf_name.empty() ? "" : gguf + gguf_name};
+  }
+};
+
+/// Where a weight comes from and what the formats do to it.
+class Weight {
+ public:
+  Weight(Names names) : names_{std::move(names)} {}  // NOLINT: a name is a weight
+  Weight(const char* hf, const char* gguf) : names_{{hf, gguf}} {}
+
+  /// Rows are rotary heads: GGUF files of this architecture store them in interleaved order.
+  Weight rope_rows(int64_t n_heads) && { return rope_heads_ = n_heads, std::move(*this); }
+  /// When nothing is stored under its own name it is this weight (a tied head).
+  Weight tied_to(const std::string& hf_name) && { return tied_ = hf_name + ".weight", std::move(*this); }
+  /// A further spelling of the same weight, tried in order.
+  Weight or_named(Names names) && { return names_.push_back(std::move(names)), std::move(*this); }
+  Weight experts(int64_t n) && { return n_experts_ = n, std::move(*this); }
+
+ private:
+  friend class Graph;
+  std::vector<Names> names_;
+  int64_t rope_heads_ = 0, n_experts_ = 0;
+  std::string tied_;
+};
+
+/// Whether a linear has a bias: never, always, or as the file has one (GGUF has no key that says so).
+enum class Bias { none, required, if_stored };
+/// The flag `hf_key` of config.json; as stored in GGUF.
+inline Bias bias_flag(const Meta& m, const char* hf_key) {
+  if (m.is_gguf()) return Bias::if_stored;
+  return m.get_bool({hf_key}, false) ? Bias::required : Bias::none;
+}
+
+struct Route {
+  Tensor ids, weights;  // [T, k] i32, [T, k]
+};
+
+class Graph {
+ public:
+  Graph(const tn_build_v0* table, tn_build* build) : t_(table), b_(build) {}
+  Graph(const Graph&) = delete;
+
+  /// Facts that the host needs of a decoder.
+  struct Model { int64_t n_layers, n_vocab, d_model, n_ctx; };
+  void model(const Model& m, Here at = Here::current()) {
+    locate(at);
+    param("n_layers", m.n_layers), param("n_vocab", m.n_vocab), param("d_model", m.d_model), param("n_ctx", m.n_ctx);
+  }
+  void param(const char* key, int64_t value) {
+    tn_attr a{key, TN_ATTR_INT, 1, {}};
+    a.u.i = value;
+    check(t_->param(b_, &a));
+  }
+  /// Names what the following ops belong to.
+  void layer(int64_t index) { t_->scope(b_, "layer", static_cast<int32_t>(index)); }
+  /// Stored tensors that this architecture does not use.
+  void ignore_tensors(Names glob, const char* why) {
+    if (!glob.hf.empty()) t_->ignore_tensor(b_, TN_FORMAT_SAFETENSORS, glob.hf.c_str(), why);
+    if (!glob.gguf.empty()) t_->ignore_tensor(b_, TN_FORMAT_GGUF, glob.gguf.c_str(), why);
+  }
+
+  // ---- dense parts --------------------------------------------------------------------------------------------
+
+  /// Rows of the table W [V, E] by token id: [T, E].
+  Tensor embed(const Weight& w, int64_t n_vocab, int64_t d_model, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.embed/1", {input("tokens"), use(declare(w, ".weight", {n_vocab, d_model}))}, {});
+  }
+
+  /// y = x W^T + b; x [..., K], W [n_out, K]: [..., n_out].
+  Tensor linear(Tensor x, const Weight& w, int64_t n_out, Bias bias = Bias::none, Here at = Here::current()) {
+    locate(at);
+    int64_t n_in = x.dim(x.rank() - 1);
+    tn_wt weight = declare(w, ".weight", {n_out, n_in});
+    tn_wt b = bias == Bias::none ? 0 : declare(w, ".bias", {n_out}, bias == Bias::if_stored);
+    return op("tenon.linear/1", {x.id, use(weight), b ? use(b) : 0}, {});
+  }
+
+  /// x * rsqrt(mean(x^2) + eps) * w over the last axis (Zhang and Sennrich 2019).
+  Tensor rms_norm(Tensor x, const Weight& w, double eps, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.rms_norm/1", {x.id, use(declare(w, ".weight", {x.dim(x.rank() - 1)}))}, {real("eps", eps)});
+  }
+
+  /// act(gate) * up, elementwise (Shazeer 2020). act: "silu", "gelu_tanh", "gelu_erf", "relu", ...
+  Tensor glu(Tensor gate, Tensor up, const std::string& act, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.glu/1", {gate.id, up.id}, {text("act", act)});
+  }
+
+  Tensor add(Tensor a, Tensor b) { return op("tenon.add/1", {a.id, b.id}, {}); }
+
+  /// The same elements in another shape; symbolic dims pass through.
+  Tensor reshape(Tensor x, std::vector<int64_t> shape) {
+    tn_attr a{"shape", TN_ATTR_INTS, static_cast<uint32_t>(shape.size()), {}};
+    a.u.iv = shape.data();
+    return op("tenon.reshape/1", {x.id}, {a});
+  }
+  Tensor split_heads(Tensor x, int64_t n_heads) { return reshape(x, {x.dim(0), n_heads, x.dim(1) / n_heads}); }
+  Tensor merge_heads(Tensor x) { return reshape(x, {x.dim(0), x.dim(1) * x.dim(2)}); }
+
+  // ---- attention ----------------------------------------------------------------------------------------------
+
+  /// Keys and values of one layer, kept per sequence by the host. window 0: all positions; W: the last W.
+  struct Kv { int64_t n_heads, d_key, d_value, window = 0; };
+  tn_st kv(int64_t layer, const Kv& kv, Here at = Here::current()) {
+    locate(at);
+    const std::string name = "kv." + std::to_string(layer);
+    tn_state s{};
+    s.size = sizeof s, s.kind = TN_STATE_KV, s.name = name.c_str(), s.layer = static_cast<uint32_t>(layer);
+    s.n_heads = kv.n_heads, s.dim_k = kv.d_key, s.dim_v = kv.d_value, s.window = kv.window;
+    return checked(t_->state(b_, &s));
+  }
+
+  /// softmax(scale q k^T + causal and window mask) v over the cached and the new keys; query head h reads key head
+  /// h / (H/G). q [T, H, D], k [T, G, D], v [T, G, Dv]: [T, H, Dv].
+  Tensor attention(tn_st state, Tensor q, Tensor k, Tensor v, double scale, Here at = Here::current()) {
+    locate(at);
+    const tn_attr a = real("scale", scale);
+    return op("tenon.attention/1", {q.id, k.id, v.id, 0}, {a}, {state});
+  }
+
+  // ---- experts ------------------------------------------------------------------------------------------------
+
+  /// Chooses k of X experts per token from logits [T, X]. score "softmax" (over all), "sigmoid", or "softmax_selected".
+  struct Routing { int64_t k; std::string score = "softmax"; bool renormalise = false; double scale = 1; };
+  Route moe_route(Tensor logits, const Routing& r, Here at = Here::current()) {
+    locate(at);
+    tn_val out[2]{};
+    apply("tenon.moe_route/1", {logits.id, 0},
+          {integer("k", r.k), text("score", r.score), integer("renormalise", r.renormalise), real("scale", r.scale)}, {}, out, 2);
+    return {{this, out[0]}, {this, out[1]}};
+  }
+
+  /// sum over the chosen experts of weight * W_down(act(W_gate x) * W_up x). Stacks: gate, up [X, F, E]; down [X, E, F].
+  struct ExpertWeights { Weight gate, up, down; };
+  Tensor moe_ffn(Tensor x, Route route, const ExpertWeights& w, int64_t n_experts, int64_t d_ff, const std::string& act,
+                 Here at = Here::current()) {
+    locate(at);
+    int64_t d = x.dim(1);
+    return op("tenon.moe_ffn/1",
+              {x.id, route.ids.id, route.weights.id, use(declare(w.gate, ".weight", {n_experts, d_ff, d})),
+               use(declare(w.up, ".weight", {n_experts, d_ff, d})), use(declare(w.down, ".weight", {n_experts, d, d_ff}))},
+              {text("act", act)});
+  }
+
+  // ---- ends ---------------------------------------------------------------------------------------------------
+
+  /// The rows of x [T, ...] that want logits: [R, ...].
+  Tensor wanted_rows(Tensor x) { return op("tenon.take_rows/1", {x.id, input("rows")}, {}); }
+  void logits(Tensor x) { check(t_->output(b_, "logits", x.id)); }
+
+  // ---- for blocks ---------------------------------------------------------------------------------------------
+
+  Tensor input_tensor(const char* name) { return {this, input(name)}; }
+  /// Appends any op of the vocabulary with one result.
+  Tensor op(const char* id, const std::vector<tn_val>& in, const std::vector<tn_attr>& attrs, const std::vector<tn_st>& states = {}) {
+    tn_val out = 0;
+    apply(id, in, attrs, states, &out, 1);
+    return {this, out};
+  }
+  /// A stored vector as an operand, or an absent one (id 0) when the file has none.
+  Tensor stored_vector(const Names& names, const char* suffix, int64_t n, Here at = Here::current()) {
+    locate(at);
+    tn_wt w = declare(Weight(names), suffix, {n}, true);
+    return {this, w ? use(w) : 0};
+  }
+  static tn_attr integer(const char* key, int64_t v) { tn_attr a{key, TN_ATTR_INT, 1, {}}; a.u.i = v; return a; }
+  static tn_attr real(const char* key, double v) { tn_attr a{key, TN_ATTR_REAL, 1, {}}; a.u.f = v; return a; }
+  static tn_attr text(const char* key, const std::string& v) { tn_attr a{key, TN_ATTR_STRING, 1, {}}; a.u.s = v.c_str(); return a; }
+  static tn_attr reals(const char* key, const std::vector<double>& v) {
+    tn_attr a{key, TN_ATTR_REALS, static_cast<uint32_t>(v.size()), {}};
+    a.u.fv = v.data();
+    return a;
+  }
+  void locate(const Here& at) { t_->location(b_, at.file_name(), static_cast<int32_t>(at.line())); }
+
+ private:
+  friend struct Tensor;
+
+  void apply(const char* id, const std::vector<tn_val>& in, const std::vector<tn_attr>& attrs, const std::vector<tn_st>& states,
+             tn_val* out, uint32_t n_out) {
+    check(t_->op(b_, id, in.data(), static_cast<uint32_t>(in.size()), states.data(), static_cast<uint32_t>(states.size()),
+                 attrs.data(), static_cast<uint32_t>(attrs.size()), out, n_out));
+  }
+  tn_val input(const char* name) { return checked(t_->input(b_, name)); }
+  tn_val use(tn_wt weight) { return checked(t_->use(b_, weight)); }
+
+  /// One declaration per name: a second use of the same weight is the same weight.
+  tn_wt declare(const Weight& w, const char* suffix, std::vector<int64_t> shape, bool optional = false);
+
+  void check(tn_status status) {
+    if (status != TN_OK) throw Refusal("");  // the builder holds the message
+  }
+  template <typename Id>
+  Id checked(Id id) {
+    if (!id) throw Refusal("");
+    return id;
+  }
+
+  const tn_build_v0* t_;
+  tn_build* b_;
+  std::map<std::string, tn_wt> declared_;
+};
+
+inline int64_t Tensor::dim(uint32_t axis) const { return graph->t_->extent(graph->b_, id, axis); }
+inline uint32_t Tensor::rank() const { return graph->t_->rank(graph->b_, id); }
+inline Tensor Tensor::operator+(Tensor other) const { return graph->add(*this, other); }
+
+namespace detail {
+
+/// One tn_wsrc with the storage behind its pointers.
+struct Source {
+  std::vector<std::string> names;
+  std::vector<const char*> pointers;
+  std::vector<tn_xform> steps;
+  tn_wsrc src{};
+
+  Source(uint32_t format, const std::string& name, int64_t n_experts, int64_t rope_heads) {
+    const size_t at = name.find("{e}");
+    if (at == std::string::npos) names = {name};
+    else
+      for (int64_t e = 0; e < n_experts; ++e)
+        names.push_back(name.substr(0, at) + std::to_string(e) + name.substr(at + 3));
+    if (names.size() != 1 || at != std::string::npos) steps.push_back({TN_X_STACK, 0, {}, 0});
+    if (rope_heads && format == TN_FORMAT_GGUF) steps.push_back({TN_X_ROPE_UNPERMUTE, 0, {rope_heads}, 0});
+    for (const std::string& n : names) pointers.push_back(n.c_str());
+    src = {sizeof src, format, static_cast<uint32_t>(names.size()), static_cast<uint32_t>(steps.size()), pointers.data(), steps.data()};
+  }
+  Source(Source&&) = default;  // the vectors keep their heap blocks, so the pointers stay true
+};
+
+}  // namespace detail
+
+inline tn_wt Graph::declare(const Weight& w, const char* suffix, std::vector<int64_t> shape, bool optional) {
+  const std::string name = (w.names_[0].hf.empty() ? w.names_[0].gguf : w.names_[0].hf) + suffix;
+  if (auto known = declared_.find(name); known != declared_.end()) return known->second;
+  std::vector<detail::Source> sources;
+  for (const Names& n : w.names_) {
+    if (!n.hf.empty()) sources.emplace_back(TN_FORMAT_SAFETENSORS, n.hf + suffix, w.n_experts_, w.rope_heads_);
+    if (!n.gguf.empty()) sources.emplace_back(TN_FORMAT_GGUF, n.gguf + suffix, w.n_experts_, w.rope_heads_);
+  }
+  std::vector<const tn_wsrc*> pointers;
+  for (const detail::Source& s : sources) pointers.push_back(&s.src);
+  tn_weight d{};
+  d.size = sizeof d, d.flags = optional ? TN_WEIGHT_OPTIONAL : 0, d.name = name.c_str();
+  d.shape = shape.data(), d.rank = static_cast<uint32_t>(shape.size());
+  d.tie_to = w.tied_.empty() ? nullptr : w.tied_.c_str();
+  d.src = pointers.data(), d.n_src = static_cast<uint32_t>(pointers.size());
+  const tn_wt id = t_->weight(b_, &d);
+  if (!id && !optional) throw Refusal("");
+  return declared_[name] = id;
+}
+
+}  // namespace v0
+}  // namespace tenon
