@@ -1,0 +1,118 @@
+// Typed attributes of the simple ops, and the activations' reference definitions.
+// Formulas: torch.nn.functional (gelu erf and tanh, softplus with its threshold of 20).
+#include "graph/attrs.hpp"
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "graph/catalogue.hpp"
+
+namespace tenon {
+
+std::string_view attr_kind_name(size_t variant_index) {
+  static constexpr std::array<std::string_view, 5> kNames = {"an integer", "a real", "a string", "a list of integers",
+                                                             "a list of reals"};
+  return variant_index < kNames.size() ? kNames[variant_index] : "nothing";
+}
+
+std::optional<Activation> activation_from_name(std::string_view name) {
+  static constexpr std::array<std::string_view, 12> kNames = {"identity", "silu",  "gelu_erf", "gelu_tanh",
+                                                              "relu",     "relu2", "sigmoid",  "tanh",
+                                                              "softplus", "exp",   "neg",      "sqrt"};
+  for (size_t i = 0; i < kNames.size(); ++i)
+    if (kNames[i] == name) return static_cast<Activation>(i);
+  return std::nullopt;
+}
+
+float apply_activation(Activation act, float value) {
+  const double x = value;
+  double y = x;
+  switch (act) {
+    case Activation::identity:
+      break;
+    case Activation::silu:
+      y = x / (1 + std::exp(-x));
+      break;
+    case Activation::gelu_erf:
+      y = 0.5 * x * (1 + std::erf(x * M_SQRT1_2));
+      break;
+    case Activation::gelu_tanh:
+      y = 0.5 * x * (1 + std::tanh(M_SQRT2 * M_2_SQRTPI * 0.5 * (x + 0.044715 * x * x * x)));
+      break;
+    case Activation::relu:
+      y = x > 0 ? x : 0;
+      break;
+    case Activation::relu2:
+      y = x > 0 ? x * x : 0;
+      break;
+    case Activation::sigmoid:
+      y = 1 / (1 + std::exp(-x));
+      break;
+    case Activation::tanh:
+      y = std::tanh(x);
+      break;
+    case Activation::softplus:
+      y = x > 20 ? x : std::log1p(std::exp(x));
+      break;
+    case Activation::exp:
+      y = std::exp(x);
+      break;
+    case Activation::neg:
+      y = -x;
+      break;
+    case Activation::sqrt:
+      y = std::sqrt(x);
+      break;
+  }
+  return static_cast<float>(y);
+}
+
+float norm_eps(const Node& node) { return static_cast<float>(attr_or<double>(node, "eps", 0)); }
+
+Activation node_activation(const Node& node) {
+  const std::string name = attr_or<std::string>(node, "act", "");
+  const std::optional<Activation> act = activation_from_name(name);
+  if (!act)
+    fail(ErrorCode::bad_plugin,
+         "[{}] unknown act \"{}\"; known: identity silu gelu_erf gelu_tanh relu relu2 sigmoid tanh softplus exp neg "
+         "sqrt, at {}",
+         node.op, name, location_text(node.at));
+  return *act;
+}
+
+ScaleShift scale_shift(const Node& node) {
+  return {static_cast<float>(attr_or<double>(node, "scale", 1)), static_cast<float>(attr_or<double>(node, "shift", 0))};
+}
+
+SliceSpec slice_spec(const Node& node) {
+  return {attr_or<int64_t>(node, "start", 0), attr_or<int64_t>(node, "length", 0)};
+}
+
+AttentionSpec attention_spec(const Graph& graph, const Node& node) {
+  AttentionSpec spec;
+  spec.scale = static_cast<float>(attr_or<double>(node, "scale", 1));
+  spec.softcap = static_cast<float>(attr_or<double>(node, "softcap", 0));
+  if (!node.states.empty()) spec.window = graph.state(node.states[0]).window;
+  return spec;
+}
+
+RouteSpec route_spec(const Node& node) {
+  RouteSpec spec;
+  spec.k = attr_or<int64_t>(node, "k", 1);
+  const std::string score = attr_or<std::string>(node, "score", "softmax");
+  if (score == "softmax")
+    spec.score = RouteScore::softmax;
+  else if (score == "sigmoid")
+    spec.score = RouteScore::sigmoid;
+  else if (score == "softmax_selected")
+    spec.score = RouteScore::softmax_selected;
+  else
+    fail(ErrorCode::bad_plugin, "[{}] unknown score \"{}\"; known: softmax sigmoid softmax_selected, at {}", node.op,
+         score, location_text(node.at));
+  spec.renormalise = attr_or<int64_t>(node, "renormalise", 0) != 0;
+  spec.scale = static_cast<float>(attr_or<double>(node, "scale", 1));
+  return spec;
+}
+
+}  // namespace tenon

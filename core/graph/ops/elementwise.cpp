@@ -1,0 +1,103 @@
+// Elementwise ops: add, mul, scale_shift, unary, glu, softcap.
+#include "graph/ops/ops.hpp"
+
+namespace tenon::ops {
+
+static void infer_binary(Graph& graph, Node& node) {
+  OpCheck op(graph, node, {});
+  const Shape a = op.f32(0, "a");
+  const Shape& b = op.f32_or_weight(1, "b");
+  if (b != a && b != Shape{a.back()})
+    op.bad("b {} matches neither a {} nor its last axis", shape_text(b), shape_text(a));
+  op.result(Elem::f32, a);
+}
+
+static void infer_scale_shift(Graph& graph, Node& node) {
+  OpCheck op(graph, node, {{"scale", AttrKind::real}, {"shift", AttrKind::real}});
+  op.result(Elem::f32, Shape(op.f32(0, "x")));
+}
+
+static void infer_unary(Graph& graph, Node& node) {
+  OpCheck op(graph, node, {{"act", AttrKind::string, Need::required}});
+  node_activation(node);
+  op.result(Elem::f32, Shape(op.f32(0, "x")));
+}
+
+static void infer_glu(Graph& graph, Node& node) {
+  OpCheck op(graph, node, {{"act", AttrKind::string, Need::required}});
+  node_activation(node);
+  const Shape gate = op.f32(0, "gate");
+  op.same(op.f32(1, "up"), "up", gate, "gate");
+  op.result(Elem::f32, gate);
+}
+
+static void infer_softcap(Graph& graph, Node& node) {
+  OpCheck op(graph, node, {{"cap", AttrKind::real, Need::required}});
+  const double cap = op.finite("cap", 0);
+  if (cap <= 0) op.bad("cap {} is not above 0", cap);
+  op.result(Elem::f32, Shape(op.f32(0, "x")));
+}
+
+const OpDef kAdd = {"tenon.add/1",
+                    "a f32 [..., D]\n"
+                    "b f32 or weight, the shape of a, or [D] broadcast over the leading axes\n"
+                    "-> f32 [..., D]: a + b",
+                    2,
+                    2,
+                    1,
+                    0,
+                    infer_binary};
+
+const OpDef kMul = {"tenon.mul/1",
+                    "a f32 [..., D]\n"
+                    "b f32 or weight, the shape of a, or [D] broadcast over the leading axes\n"
+                    "-> f32 [..., D]: a * b",
+                    2,
+                    2,
+                    1,
+                    0,
+                    infer_binary};
+
+const OpDef kScaleShift = {"tenon.scale_shift/1",
+                           "x f32 [...]\n"
+                           "-> f32 [...]: x * scale + shift\n"
+                           "scale real = 1\n"
+                           "shift real = 0",
+                           1,
+                           1,
+                           1,
+                           0,
+                           infer_scale_shift};
+
+const OpDef kUnary = {"tenon.unary/1",
+                      "x f32 [...]\n"
+                      "-> f32 [...]: act(x)\n"
+                      "act string: identity silu gelu_erf gelu_tanh relu relu2 sigmoid tanh softplus exp neg sqrt",
+                      1,
+                      1,
+                      1,
+                      0,
+                      infer_unary};
+
+const OpDef kGlu = {"tenon.glu/1",
+                    "gate f32 [...]\n"
+                    "up f32 [...], the shape of gate\n"
+                    "-> f32 [...]: act(gate) * up\n"
+                    "act string, as of tenon.unary/1",
+                    2,
+                    2,
+                    1,
+                    0,
+                    infer_glu};
+
+const OpDef kSoftcap = {"tenon.softcap/1",
+                        "x f32 [...]\n"
+                        "-> f32 [...]: cap * tanh(x / cap)\n"
+                        "cap real, above 0",
+                        1,
+                        1,
+                        1,
+                        0,
+                        infer_softcap};
+
+}  // namespace tenon::ops
