@@ -1,0 +1,8 @@
+// The public C++ face of Tenon, all of it. Tools include this and nothing else of core/.
+#pragma once
+
+#include "api/inspect.hpp"
+#include "api/model.hpp"
+#include "api/text.hpp"
+#include "base/error.hpp"
+#include "base/value.hpp"

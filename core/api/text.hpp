@@ -1,0 +1,66 @@
+// Tokenizer and chat template of a model, or of a vocabulary file alone.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/value.hpp"
+
+namespace tenon {
+class Checkpoint;
+class Tokenizer;
+class ChatTemplate;
+}  // namespace tenon
+
+namespace tenon::api {
+
+struct TextOptions {              // what a bare vocabulary file cannot say
+  std::string pre;                // name of a pre-tokenizer
+  std::filesystem::path special;  // JSON file: token -> id
+  bool nfc = false;
+};
+
+struct EncodeOptions {
+  bool add_special = true;     // the tokens the model wants around a text (bos, eos)
+  bool parse_special = false;  // special tokens spelled in the text become their ids
+};
+
+struct RenderOptions {
+  std::optional<Value> tools;  // JSON array of tool definitions
+  bool generation_prompt = true;
+  std::string now;  // "2026-11-23 12:00:00"; empty: the clock
+};
+
+class Text {
+ public:
+  /// A model (directory, GGUF, also vocabulary-only) or a bare tokenizer file.
+  static Text load(const std::filesystem::path& path, const TextOptions& options);
+  static Text of(const Checkpoint& checkpoint);
+
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const;
+  /// The exact bytes of these ids, special tokens as they are spelled.
+  std::string decode(std::span<const int32_t> ids) const;
+
+  bool has_chat_template() const { return template_ != nullptr; }
+  /// The prompt of a conversation; Error{unsupported} when there is no template.
+  std::string render(const Value& messages, const RenderOptions& options) const;
+  /// `render` in ids.
+  std::vector<int32_t> render_ids(const Value& messages, const RenderOptions& options) const;
+
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::shared_ptr<const ChatTemplate> template_;
+};
+
+/// Renders any template over the members of `context` as its variables.
+std::string render_template(std::string_view source, const Value& context, const std::string& now);
+
+}  // namespace tenon::api

@@ -1,0 +1,306 @@
+// The stepping loop: admission, what runs in a step, what becomes of its logits. See engine.hpp.
+#include "engine/engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace tenon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+struct Engine::Sequence {
+  Request request;
+  Result result;
+  int64_t max_new = 0;            // as allowed by the context
+  bool cut_by_context = false;    // max_new is less than what was asked for
+  std::optional<SeqCache> cache;  // from admission to the end
+  int32_t pending = -1;           // the newest token, not yet fed; -1 while the prompt is
+  bool cancelled = false, finished = false;
+  Clock::time_point submitted, started, first_token;
+
+  int64_t prompt_left() const {
+    return result.n_prompt - std::min<int64_t>(result.n_prompt, cache ? cache->length() : 0);
+  }
+};
+
+std::string_view finish_reason_text(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+    case FinishReason::context:
+      return "length";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::error:
+      break;
+  }
+  return "error";
+}
+
+Engine::Engine(Runner& runner) : runner_(runner) {}
+
+Engine::~Engine() {
+  stop();
+  cancel_all();
+}
+
+RequestId Engine::submit(Request request) {
+  const auto& limits = runner_.limits();
+  const auto n_prompt = static_cast<int64_t>(request.prompt.size());
+  request.sampling.validate();
+  if (n_prompt == 0) fail(ErrorCode::usage, "[request] the prompt has no tokens");
+  for (int32_t id : request.prompt)
+    if (id < 0 || id >= limits.n_vocab)
+      fail(ErrorCode::usage, "[request] token id {} is outside the vocabulary of {}", id, limits.n_vocab);
+  if (n_prompt >= limits.n_ctx)
+    fail(ErrorCode::capacity, "[request] a prompt of {} tokens leaves no room in the context of {}", n_prompt,
+         limits.n_ctx);
+
+  auto seq = std::make_unique<Sequence>();
+  const int64_t room = limits.n_ctx - n_prompt;
+  seq->cut_by_context = request.max_new_tokens < 0 || request.max_new_tokens > room;
+  seq->max_new = seq->cut_by_context ? room : request.max_new_tokens;
+  seq->request = std::move(request);
+  seq->result.n_prompt = n_prompt;
+  seq->submitted = Clock::now();
+
+  std::lock_guard lock(mutex_);
+  const RequestId id = next_id_++;
+  seq->result.id = id;
+  inbox_.push_back(std::move(seq));
+  ++stats_.waiting;
+  wake_.notify_one();
+  return id;
+}
+
+void Engine::cancel(RequestId id) {
+  std::lock_guard lock(mutex_);
+  cancels_.push_back(id);
+  wake_.notify_one();
+}
+
+void Engine::take_inbox() {
+  std::vector<RequestId> cancels;
+  {
+    std::lock_guard lock(mutex_);
+    std::move(inbox_.begin(), inbox_.end(), std::back_inserter(waiting_));
+    inbox_.clear();
+    cancels.swap(cancels_);
+  }
+  for (RequestId id : cancels)
+    for (auto* list : {&waiting_, &running_})
+      for (auto& seq : *list)
+        if (seq->result.id == id) seq->cancelled = true;
+  for (auto* list : {&waiting_, &running_})
+    for (auto& seq : *list) {
+      if (seq->cancelled)
+        finish(*seq, FinishReason::cancelled);
+      else if (seq->max_new == 0)
+        finish(*seq, FinishReason::length);
+    }
+  drop_finished();
+}
+
+// In order of arrival: the first that does not fit holds back the others, so that none starves.
+void Engine::admit_waiting() {
+  size_t taken = 0;
+  for (; taken < waiting_.size(); ++taken) {
+    if (static_cast<int64_t>(running_.size()) >= runner_.limits().max_seqs) break;
+    Sequence& seq = *waiting_[taken];
+    seq.cache = runner_.admit(seq.result.n_prompt + seq.max_new);
+    if (!seq.cache) break;
+    seq.started = Clock::now();
+    seq.result.wait_s = seconds(seq.submitted, seq.started);
+    running_.push_back(std::move(waiting_[taken]));
+  }
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(taken));
+}
+
+void Engine::plan(Step& step, std::vector<Piece>& pieces) {
+  for (auto& seq : running_)
+    if (seq->pending >= 0) pieces.push_back({seq.get(), step.add(*seq->cache, {&seq->pending, 1}, Rows::last)});
+  plan_prompts(step, pieces);
+}
+
+// What the decodes leave is shared equally; what a short prompt does not need goes to the later ones of this turn.
+void Engine::plan_prompts(Step& step, std::vector<Piece>& pieces) {
+  std::vector<Sequence*> prompts;
+  for (auto& seq : running_)
+    if (seq->pending < 0) prompts.push_back(seq.get());
+  if (prompts.empty()) return;
+  std::rotate(prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(turn_++ % prompts.size()), prompts.end());
+
+  auto left = static_cast<int64_t>(prompts.size());
+  for (Sequence* seq : prompts) {
+    const int64_t share = (step.tokens_left() + left - 1) / left;
+    --left;
+    const int64_t n = std::min(share, seq->prompt_left());
+    if (n < 1) break;
+    const bool last = n == seq->prompt_left();
+    const auto tokens = std::span(seq->request.prompt).subspan(static_cast<size_t>(seq->cache->length()));
+    const int64_t row = step.add(*seq->cache, tokens.first(static_cast<size_t>(n)), last ? Rows::last : Rows::none);
+    pieces.push_back({seq, last ? row : -1});
+  }
+}
+
+bool Engine::step() {
+  take_inbox();
+  admit_waiting();
+  std::vector<Piece> pieces;
+  int64_t prompt_tokens = 0;
+  if (!running_.empty()) {
+    Step step(runner_);
+    try {
+      plan(step, pieces);
+      for (const Piece& p : pieces)
+        if (p.seq->pending < 0) prompt_tokens -= p.seq->cache->length();
+      step.run();
+      for (const Piece& p : pieces)
+        if (p.seq->pending < 0) prompt_tokens += p.seq->cache->length();
+      for (const Piece& p : pieces)
+        if (p.row >= 0) accept(*p.seq, step.logits(p.row));
+    } catch (const std::exception& e) {  // nobody's rows in particular: the whole batch is lost
+      for (auto& seq : running_)
+        if (!seq->finished) finish(*seq, FinishReason::error, e.what());
+    }
+  }
+  drop_finished();
+
+  std::lock_guard lock(mutex_);
+  stats_.steps += !pieces.empty();
+  stats_.prompt_tokens += prompt_tokens;
+  stats_.running = static_cast<int64_t>(running_.size());
+  stats_.waiting = static_cast<int64_t>(waiting_.size() + inbox_.size());
+  return stats_.running + stats_.waiting > 0;
+}
+
+void Engine::accept(Sequence& seq, std::span<const float> logits) {
+  const auto token = sampler_.sample(logits, seq.request.sampling, seq.result.tokens.size());
+  if (!token) return finish(seq, FinishReason::error, "[sampler] the logits are not finite");
+  if (seq.pending < 0) {
+    seq.first_token = Clock::now();
+    seq.result.prompt_s = seconds(seq.started, seq.first_token);
+  }
+  seq.pending = *token;
+  const auto& stops = seq.request.stop_ids;
+  if (!seq.request.ignore_eos && std::find(stops.begin(), stops.end(), *token) != stops.end())
+    return finish(seq, FinishReason::stop);
+  push_token(seq, *token);
+}
+
+void Engine::push_token(Sequence& seq, int32_t token) {
+  seq.result.tokens.push_back(token);
+  try {
+    if (seq.request.on_token && !seq.request.on_token(token)) return finish(seq, FinishReason::cancelled);
+  } catch (const std::exception& e) {
+    return finish(seq, FinishReason::error, e.what());
+  }
+  if (static_cast<int64_t>(seq.result.tokens.size()) >= seq.max_new)
+    finish(seq, seq.cut_by_context ? FinishReason::context : FinishReason::length);
+}
+
+void Engine::finish(Sequence& seq, FinishReason reason, std::string error) {
+  seq.finished = true;
+  seq.result.reason = reason;
+  seq.result.error = std::move(error);
+  if (seq.pending >= 0) seq.result.decode_s = seconds(seq.first_token, Clock::now());
+}
+
+// Pages go back before anyone hears of the end: whoever waits for it may submit at once.
+void Engine::drop_finished() {
+  std::vector<SequencePtr> ended;
+  for (auto* list : {&waiting_, &running_}) {
+    auto keep = std::stable_partition(list->begin(), list->end(), [](const auto& seq) { return !seq->finished; });
+    std::move(keep, list->end(), std::back_inserter(ended));
+    list->erase(keep, list->end());
+  }
+  int64_t new_tokens = 0;
+  for (auto& seq : ended) {
+    seq->cache.reset();
+    new_tokens += static_cast<int64_t>(seq->result.tokens.size());
+  }
+  {
+    std::lock_guard lock(mutex_);
+    stats_.new_tokens += new_tokens;
+  }
+  for (auto& seq : ended) {
+    try {
+      if (seq->request.on_finish) seq->request.on_finish(std::move(seq->result));
+    } catch (const std::exception&) {
+      // The request is over either way; its listener's trouble is not the other sequences'.
+    }
+  }
+}
+
+void Engine::run_until_idle() {
+  while (step()) {
+  }
+}
+
+Result Engine::run(Request request) {
+  std::optional<Result> result;
+  auto listener = std::move(request.on_finish);
+  request.on_finish = [&](Result r) {
+    if (listener) listener(r);
+    result = std::move(r);
+  };
+  submit(std::move(request));
+  while (!result) step();
+  return std::move(*result);
+}
+
+void Engine::cancel_all() {
+  take_inbox();
+  for (auto* list : {&waiting_, &running_})
+    for (auto& seq : *list) finish(*seq, FinishReason::cancelled);
+  drop_finished();
+}
+
+void Engine::start() {
+  if (thread_.joinable()) return;
+  stopping_ = false;
+  thread_ = std::thread([this] { loop(); });
+}
+
+void Engine::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Engine::loop() {
+  int64_t steps_before = -1;
+  for (;;) {
+    const bool more = step();
+    std::unique_lock lock(mutex_);
+    const bool stuck = more && stats_.steps == std::exchange(steps_before, stats_.steps);
+    if (stopping_) return;
+    const auto news = [this] { return stopping_ || !inbox_.empty() || !cancels_.empty(); };
+    if (!more)
+      wake_.wait(lock, news);
+    else if (stuck)  // another user of the runner holds the pages
+      wake_.wait_for(lock, std::chrono::milliseconds(1), news);
+  }
+}
+
+EngineStats Engine::stats() const {
+  std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+}  // namespace tenon

@@ -1,0 +1,123 @@
+// Continuous batching: any thread submits and cancels, one thread steps. Each step runs the decodes of all sequences
+// and, in what room is left, chunks of prompts, shared fairly. Tokens stream out through callbacks on the stepping
+// thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "engine/runner.hpp"
+#include "engine/sampler.hpp"
+
+namespace tenon {
+
+using RequestId = uint64_t;
+
+enum class FinishReason : uint8_t {
+  stop,     // a stop id came; it is not among the tokens
+  length,   // max_new_tokens reached
+  context,  // no room left in the context
+  cancelled,
+  error,  // see Result::error
+};
+/// "stop", "length" (also for context), "cancelled", "error": the words API users know.
+std::string_view finish_reason_text(FinishReason reason);
+
+struct Result {
+  RequestId id = 0;
+  std::vector<int32_t> tokens;  // without the stop id
+  FinishReason reason = FinishReason::cancelled;
+  std::string error;
+  int64_t n_prompt = 0;
+  double wait_s = 0;    // submission to first step
+  double prompt_s = 0;  // first step to first token
+  double decode_s = 0;  // first token to the end
+};
+
+struct Request {
+  std::vector<int32_t> prompt;
+  int64_t max_new_tokens = -1;  // -1: until a stop id or the end of the context
+  SamplingParams sampling;
+  std::vector<int32_t> stop_ids;
+  bool ignore_eos = false;  // stop ids are tokens like others
+  /// Each new token as it comes; false cancels. Called on the stepping thread; may submit and cancel.
+  std::function<bool(int32_t)> on_token;
+  /// Called once, last.
+  std::function<void(Result)> on_finish;
+};
+
+struct EngineStats {
+  int64_t steps = 0, prompt_tokens = 0, new_tokens = 0;
+  int64_t running = 0, waiting = 0;
+};
+
+class Engine {
+ public:
+  explicit Engine(Runner& runner);
+  /// Ends the loop; what still runs finishes as cancelled.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Thread-safe. Error{usage} for an empty prompt, ids outside the vocabulary or bad sampling values, Error{capacity}
+  /// for a prompt that leaves no room in the context.
+  RequestId submit(Request request);
+  /// Thread-safe; takes effect at the next step. Unknown and finished ids are ignored.
+  void cancel(RequestId id);
+
+  /// One step on the calling thread; false when there is nothing left to do.
+  bool step();
+  /// Steps until nothing is left.
+  void run_until_idle();
+  /// Submits, steps until this request is done and returns its result. Not beside start().
+  Result run(Request request);
+
+  /// Steps on a thread of the engine's own until stop().
+  void start();
+  void stop();
+
+  EngineStats stats() const;
+
+ private:
+  struct Sequence;
+  using SequencePtr = std::unique_ptr<Sequence>;
+  struct Piece {
+    Sequence* seq;
+    int64_t row;  // of its logits, -1 when the prompt goes on
+  };
+
+  void take_inbox();
+  void admit_waiting();
+  void plan(Step& step, std::vector<Piece>& pieces);
+  void plan_prompts(Step& step, std::vector<Piece>& pieces);
+  void accept(Sequence& seq, std::span<const float> logits);
+  void push_token(Sequence& seq, int32_t token);
+  void finish(Sequence& seq, FinishReason reason, std::string error = {});
+  void drop_finished();
+  void cancel_all();
+  void loop();
+
+  Runner& runner_;
+  Sampler sampler_;
+  std::vector<SequencePtr> waiting_, running_;  // the stepping thread's own
+  size_t turn_ = 0;                             // which prompt is served first rotates
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::vector<SequencePtr> inbox_;
+  std::vector<RequestId> cancels_;
+  RequestId next_id_ = 1;
+  bool stopping_ = false;
+  EngineStats stats_;
+  std::thread thread_;
+};
+
+}  // namespace tenon

@@ -1,0 +1,154 @@
+// Loading: from a path to something that can run steps. See model.hpp.
+#include "engine/model.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "base/error.hpp"
+#include "graph/passes.hpp"
+#include "plugin/describe.hpp"
+#include "plugin/registry.hpp"
+#include "text/tokenizer.hpp"
+
+namespace tenon {
+namespace {
+
+constexpr int64_t kMaxCtx = int64_t{1} << 30;  // positions are 32-bit
+
+const GraphValue& logits_value(const Graph& graph) {
+  const auto it = graph.outputs.find("logits");
+  if (it == graph.outputs.end())
+    fail(ErrorCode::unsupported, "[model] the graph has no output \"logits\", text cannot be generated from it");
+  return graph.value(it->second);
+}
+
+void add_ids(const Value* value, int64_t n_vocab, std::set<int32_t>& ids) {
+  if (!value) return;
+  if (value->is_array()) {
+    for (const Value& v : value->as_array()) add_ids(&v, n_vocab, ids);
+  } else if (value->is_int() && value->as_int() >= 0 && value->as_int() < n_vocab) {
+    ids.insert(static_cast<int32_t>(value->as_int()));
+  }
+}
+
+}  // namespace
+
+std::vector<int32_t> checkpoint_stop_ids(const Checkpoint& checkpoint, int64_t n_vocab) {
+  std::set<int32_t> ids;
+  if (checkpoint.format() == Format::gguf) {
+    for (const char* key :
+         {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+      add_ids(checkpoint.meta(key), n_vocab, ids);
+  } else {
+    add_ids(checkpoint.meta("eos_token_id"), n_vocab, ids);
+    if (const Value* side = checkpoint.side_json("generation_config.json"))
+      add_ids(side->find("eos_token_id"), n_vocab, ids);
+  }
+  return {ids.begin(), ids.end()};
+}
+
+std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const LoadOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  if (options.max_tokens < 1 || options.max_tokens > 65536)
+    fail(ErrorCode::usage, "[load] {} tokens a step, allowed are 1 ... 65536", options.max_tokens);
+  if (options.max_seqs < 1 || options.max_seqs > 4096)
+    fail(ErrorCode::usage, "[load] {} sequences, allowed are 1 ... 4096", options.max_seqs);
+  if (options.ctx < 0 || options.ctx > kMaxCtx)
+    fail(ErrorCode::usage, "[load] a context of {} tokens, allowed are 1 ... {}", options.ctx, kMaxCtx);
+
+  std::shared_ptr<Model> model(new Model);
+  model->backend_ = make_backend(options.backend, options.threads);
+  model->checkpoint_ = Checkpoint::open(path);
+  model->describe_graph(options);
+  model->compile(options);
+  model->make_states(options);
+  model->info_.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return model;
+}
+
+Model::~Model() = default;
+
+void Model::describe_graph(const LoadOptions& options) {
+  PluginRegistry plugins = PluginRegistry::scan(options.plugin_dirs);
+  Description d = describe(*checkpoint_, plugins, {.arch = options.arch, .allow_unread = options.allow_unread});
+  graph_ = std::move(d.graph);
+  info_.plugin_id = std::move(d.plugin_id);
+  info_.plugin_file = std::move(d.plugin_file);
+  info_.plugin_why = std::move(d.why);
+  info_.warnings = std::move(d.warnings);
+  info_.n_ctx_trained = graph_.param_int("n_ctx");
+  keep_stored_rope_rows(graph_);
+}
+
+void Model::compile(const LoadOptions& options) {
+  info_.backend = backend_->name();
+  info_.isa = backend_->isa();
+  auto weights = load_weights(graph_, *checkpoint_, [&](uint64_t done, uint64_t total) {
+    if (options.progress) options.progress("weights", done, total);
+  });
+  std::set<const std::byte*> seen;
+  for (const HostTensor& w : weights)
+    if (seen.insert(w.data).second) info_.weight_bytes += w.bytes;
+
+  if (backend_->wants_fused()) info_.passes = optimise(graph_);
+  const int64_t max_rows = options.all_logits ? options.max_tokens : std::min(options.max_seqs, options.max_tokens);
+  executable_ = backend_->compile(graph_, std::move(weights),
+                                  {.exact = options.exact,
+                                   .max_tokens = options.max_tokens,
+                                   .max_rows = max_rows,
+                                   .max_seqs = options.max_seqs,
+                                   .force = options.force});
+  info_.arena_bytes = executable_->arena_bytes();
+}
+
+// Room for every sequence at full length, as far as memory goes. Pages cost nothing before they are written.
+void Model::make_states(const LoadOptions& options) {
+  const int64_t n_ctx = options.ctx > 0 ? options.ctx : std::clamp<int64_t>(info_.n_ctx_trained, 1, kMaxCtx);
+  const uint64_t budget = options.state_bytes > 0 ? options.state_bytes : available_memory() / 2;
+  info_.page_bytes = backend_->make_states(graph_, 1, options.exact)->bytes_per_page();
+
+  const auto wanted = static_cast<uint64_t>(pages_for(n_ctx)) * static_cast<uint64_t>(options.max_seqs);
+  const uint64_t possible = info_.page_bytes > 0 ? budget / info_.page_bytes : wanted;
+  constexpr uint64_t kMostPages = uint64_t{1} << 26;
+  info_.n_pages = static_cast<int32_t>(std::max<uint64_t>(1, std::min({wanted, possible, kMostPages})));
+  states_ = backend_->make_states(graph_, info_.n_pages, options.exact);
+
+  runner_ = std::make_unique<Runner>(
+      *executable_, *states_,
+      RunnerLimits{.max_tokens = options.max_tokens,
+                   .max_rows = options.all_logits ? options.max_tokens : std::min(options.max_seqs, options.max_tokens),
+                   .max_seqs = options.max_seqs,
+                   .n_ctx = n_ctx,
+                   .n_vocab = logits_value(graph_).shape.back()});
+  if (runner_->limits().n_ctx < n_ctx)
+    info_.warnings.push_back(fmt::format("the context is cut from {} to {} tokens: {} MiB are left for states", n_ctx,
+                                         runner_->limits().n_ctx, budget >> 20));
+}
+
+const Tokenizer& Model::tokenizer() {
+  std::lock_guard lock(lazy_mutex_);
+  if (!tokenizer_) tokenizer_ = Tokenizer::load(*checkpoint_);
+  return *tokenizer_;
+}
+
+const std::vector<int32_t>& Model::stop_ids() {
+  {
+    std::lock_guard lock(lazy_mutex_);
+    if (stop_ids_) return *stop_ids_;
+  }
+  const auto stored = checkpoint_stop_ids(*checkpoint_, n_vocab());
+  std::set<int32_t> ids(stored.begin(), stored.end());
+  try {
+    for (int32_t id : tokenizer().stop_ids())
+      if (id >= 0 && id < n_vocab()) ids.insert(id);
+  } catch (const Error&) {
+    // Ids in and out need no tokenizer; whoever wants text meets the error there.
+  }
+  std::lock_guard lock(lazy_mutex_);
+  if (!stop_ids_) stop_ids_.emplace(ids.begin(), ids.end());
+  return *stop_ids_;
+}
+
+}  // namespace tenon

@@ -1,0 +1,74 @@
+// The one way to run a step: rows of several sequences are gathered into a Batch, run, and their logits read.
+// The engine, `logits` sessions and the benchmark all go through it.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "backend/backend.hpp"
+#include "engine/pages.hpp"
+
+namespace tenon {
+
+struct RunnerLimits {
+  int64_t max_tokens = 512;  // rows of a step
+  int64_t max_rows = 512;    // rows with logits
+  int64_t max_seqs = 64;
+  int64_t n_ctx = 0;  // tokens of one sequence, prompt and answer together
+  int64_t n_vocab = 0;
+};
+
+/// An executable with its states and pages. Steps exclude each other, so several users may share one.
+class Runner {
+ public:
+  /// Limits are lowered to what the pool's pages can hold.
+  Runner(Executable& executable, StatePool& states, RunnerLimits limits);
+
+  const RunnerLimits& limits() const { return limits_; }
+  PagePool& pages() { return pages_; }
+
+  /// A sequence for `planned_len` tokens: Error{capacity} beyond n_ctx, nothing when pages are short at the moment.
+  std::optional<SeqCache> admit(int64_t planned_len);
+
+ private:
+  friend class Step;
+  Executable& executable_;
+  StatePool& states_;
+  RunnerLimits limits_;
+  PagePool pages_;
+  std::mutex mutex_;
+  std::vector<int32_t> tokens_, positions_, rows_;  // the step being gathered; kept to reuse their memory
+  std::vector<SeqRows> seqs_;
+};
+
+enum class Rows : uint8_t { none, last, all };  // which rows of a piece want logits
+
+/// One step from its first row to its logits. Holds the runner for as long as it lives.
+class Step {
+ public:
+  explicit Step(Runner& runner);
+
+  int64_t tokens_left() const;
+  int64_t rows_left() const;
+  int64_t seqs_left() const;
+
+  /// Appends the next tokens of `seq`, at most one piece a sequence and step. Returns the index of the piece's first
+  /// row of logits (meaningless for Rows::none). The caller keeps to the limits: Error{internal} otherwise.
+  int64_t add(SeqCache& seq, std::span<const int32_t> tokens, Rows rows);
+
+  bool empty() const { return runner_.tokens_.empty(); }
+  /// Runs what was added; sequences grow when it has come back, and stay as they were when it throws.
+  void run();
+  /// Logits [n_vocab] of row `index`; valid until this Step goes.
+  std::span<const float> logits(int64_t index) const;
+
+ private:
+  Runner& runner_;
+  std::lock_guard<std::mutex> lock_;
+  std::vector<std::pair<SeqCache*, int64_t>> grown_;
+};
+
+}  // namespace tenon
