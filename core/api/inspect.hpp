@@ -32,15 +32,10 @@ Inspection inspect(const std::filesystem::path& path, const std::vector<std::fil
 /// One stored tensor as float32. Error{not_found} names the tensor.
 Array read_tensor(const std::filesystem::path& path, std::string_view name);
 
-struct PluginInfo {
-  std::string id, file, version;
-  std::vector<std::string> hf, model_type, gguf;  // architectures
-  std::string abi, trust, status, reason;
-};
-
-/// All plugins found in `dirs` (empty: the default directories), refused ones with their reason.
-std::vector<PluginInfo> list_plugins(const std::vector<std::filesystem::path>& dirs);
-/// One plugin by file or by id; its code does not run. Error{not_found}.
-PluginInfo plugin_info(const std::string& file_or_id, const std::vector<std::filesystem::path>& dirs);
+/// JSON array of all plugins found in `dirs` (empty: the default directories), refused ones with their reason:
+/// {id, file, version, architectures: {hf, model_type, gguf}, abi, trust, status, reason}.
+Value list_plugins(const std::vector<std::filesystem::path>& dirs);
+/// One plugin by file or by id, with all its note says; its code does not run. Error{not_found}.
+Value plugin_info(const std::string& file_or_id, const std::vector<std::filesystem::path>& dirs);
 
 }  // namespace tenon::api
