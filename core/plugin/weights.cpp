@@ -1,0 +1,253 @@
+// Weight steps: what they make of shapes (at description) and of bytes (at load). Steps that move whole rows keep a
+// block-quantised tensor quantised; value-changing steps and steps inside a row go through float32.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/checked.hpp"
+#include "base/error.hpp"
+#include "plugin/builder.hpp"
+#include "plugin/describe.hpp"
+
+namespace tenon {
+namespace {
+
+int64_t product(const Shape& s) { return checked_elements(s, "shape"); }
+
+void need_axis(const Shape& s, int64_t axis, std::string_view what, const char* step) {
+  if (axis < 0 || axis >= static_cast<int64_t>(s.size()))
+    fail(ErrorCode::bad_plugin, "[weight {}] {} along axis {} of {}", what, step, axis, shape_text(s));
+}
+
+Shape join_shape(const Xform& x, const std::vector<Shape>& shapes, std::string_view what) {
+  Shape out = shapes.front();
+  if (x.op == XformOp::stack) {
+    for (const Shape& s : shapes)
+      if (s != out)
+        fail(ErrorCode::bad_model, "[weight {}] stacks tensors of shapes {} and {}", what, shape_text(out),
+             shape_text(s));
+    out.insert(out.begin(), static_cast<int64_t>(shapes.size()));
+    return out;
+  }
+  need_axis(out, x.axis, what, "concat");
+  const auto axis = static_cast<size_t>(x.axis);
+  for (size_t i = 1; i < shapes.size(); ++i) {
+    Shape a = out, b = shapes[i];
+    if (a.size() != b.size())
+      fail(ErrorCode::bad_model, "[weight {}] joins tensors of shapes {} and {}", what, shape_text(a), shape_text(b));
+    out[axis] += b[axis];
+    a[axis] = b[axis] = 0;
+    if (a != b)
+      fail(ErrorCode::bad_model, "[weight {}] joins tensors of shapes {} and {}", what, shape_text(shapes[0]),
+           shape_text(shapes[i]));
+  }
+  return out;
+}
+
+Shape step_shape(const Xform& x, Shape s, const Shape& declared, std::string_view what) {
+  switch (x.op) {
+    case XformOp::transpose:
+      need_axis(s, x.a[0], what, "transpose"), need_axis(s, x.a[1], what, "transpose");
+      std::swap(s[static_cast<size_t>(x.a[0])], s[static_cast<size_t>(x.a[1])]);
+      return s;
+    case XformOp::reshape:
+      if (product(s) != product(declared))
+        fail(ErrorCode::bad_model, "[weight {}] {} cannot be reshaped to {}", what, shape_text(s),
+             shape_text(declared));
+      return declared;
+    case XformOp::slice: {
+      need_axis(s, x.axis, what, "slice");
+      int64_t& n = s[static_cast<size_t>(x.axis)];
+      if (x.a[0] < 0 || x.a[1] < 1 || x.a[0] > n || x.a[1] > n - x.a[0])
+        fail(ErrorCode::bad_model, "[weight {}] slice of {} from {} leaves axis {} of {}", what, x.a[1], x.a[0], x.axis,
+             n);
+      n = x.a[1];
+      return s;
+    }
+    case XformOp::rope_unpermute:
+      if (x.a[0] < 1 || s.empty() || s[0] % (2 * x.a[0]) != 0)
+        fail(ErrorCode::bad_model, "[weight {}] {} has no {} heads of an even width", what, shape_text(s), x.a[0]);
+      return s;
+    default:
+      return s;
+  }
+}
+
+// ---- bytes --------------------------------------------------------------------------------------------------------
+
+/// Elements of one step along axis 0: a whole row of a matrix, one element of a vector.
+int64_t unit_elems(const HostTensor& t) { return t.shape.size() < 2 ? 1 : t.elements() / t.shape[0]; }
+
+HostTensor copy_of_shape(const HostTensor& t, Shape shape, std::string_view what) {
+  return HostTensor::allocate(t.dtype, std::move(shape), what);
+}
+
+HostTensor join(const Xform& x, const std::vector<HostTensor>& parts, Shape shape, std::string_view what) {
+  if (x.op == XformOp::concat && x.axis != 0)
+    fail(ErrorCode::unsupported, "[weight {}] concat along axis {}", what, x.axis);
+  for (const HostTensor& p : parts)
+    if (p.dtype != parts[0].dtype)
+      fail(ErrorCode::bad_model, "[weight {}] joins {} and {}", what, dtype_info(parts[0].dtype).name,
+           dtype_info(p.dtype).name);
+  HostTensor out = copy_of_shape(parts[0], std::move(shape), what);
+  std::byte* dst = out.mutable_data();
+  for (const HostTensor& p : parts) dst = std::copy(p.data, p.data + p.bytes, dst);
+  return out;
+}
+
+/// Row r of the result is row from(r) of `t`, along axis 0.
+template <typename From>
+HostTensor pick_rows(const HostTensor& t, std::string_view what, From from) {
+  HostTensor out = copy_of_shape(t, t.shape, what);
+  const uint64_t unit = dtype_bytes(t.dtype, static_cast<uint64_t>(unit_elems(t)), what);
+  for (int64_t r = 0; r < t.shape[0]; ++r)
+    std::memcpy(out.mutable_data() + static_cast<uint64_t>(r) * unit, t.data + static_cast<uint64_t>(from(r)) * unit,
+                unit);
+  return out;
+}
+
+HostTensor rope_unpermute(const HostTensor& t, int64_t heads, std::string_view what) {
+  const int64_t d = t.shape[0] / heads, half = d / 2;
+  return pick_rows(t, what, [=](int64_t r) {
+    const int64_t head = r / d, j = r % d;
+    return head * d + (j < half ? 2 * j : 2 * (j - half) + 1);
+  });
+}
+
+HostTensor slice(const HostTensor& t, const Xform& x, Shape shape, std::string_view what) {
+  if (x.axis == 0) {  // a view
+    HostTensor out = t;
+    const uint64_t unit = dtype_bytes(t.dtype, static_cast<uint64_t>(unit_elems(t)), what);
+    out.shape = std::move(shape);
+    out.data += static_cast<uint64_t>(x.a[0]) * unit;
+    out.bytes = static_cast<uint64_t>(x.a[1]) * unit;
+    return out;
+  }
+  const auto axis = static_cast<size_t>(x.axis);
+  const HostTensor f = t.to_f32(what);
+  HostTensor out = copy_of_shape(f, shape, what);
+  int64_t inner = 1, outer = 1;
+  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
+  for (size_t i = 0; i < axis; ++i) outer *= shape[i];
+  const auto* src = reinterpret_cast<const float*>(f.data);
+  auto* dst = reinterpret_cast<float*>(out.mutable_data());
+  for (int64_t o = 0; o < outer; ++o, dst += x.a[1] * inner)
+    std::copy_n(src + (o * t.shape[axis] + x.a[0]) * inner, x.a[1] * inner, dst);
+  return out;
+}
+
+HostTensor transpose(const HostTensor& t, const Xform& x, Shape shape, std::string_view what) {
+  const HostTensor f = t.to_f32(what);
+  HostTensor out = copy_of_shape(f, shape, what);
+  const size_t rank = shape.size();
+  std::vector<int64_t> stride(rank, 1), index(rank, 0);
+  for (size_t i = rank - 1; i > 0; --i) stride[i - 1] = stride[i] * t.shape[i];
+  std::swap(stride[static_cast<size_t>(x.a[0])], stride[static_cast<size_t>(x.a[1])]);
+  const auto* src = reinterpret_cast<const float*>(f.data);
+  auto* dst = reinterpret_cast<float*>(out.mutable_data());
+  for (int64_t n = out.elements(), i = 0; i < n; ++i) {
+    int64_t at = 0;
+    for (size_t a = 0; a < rank; ++a) at += index[a] * stride[a];
+    dst[i] = src[at];
+    for (size_t a = rank; a-- > 0;) {
+      if (++index[a] < shape[a]) break;
+      index[a] = 0;
+    }
+  }
+  return out;
+}
+
+template <typename Fn>
+HostTensor map_values(const HostTensor& t, std::string_view what, Fn fn) {
+  HostTensor out = HostTensor::allocate(DType::f32, t.shape, what);
+  const HostTensor f = t.to_f32(what);
+  const auto* src = reinterpret_cast<const float*>(f.data);
+  std::transform(src, src + f.elements(), reinterpret_cast<float*>(out.mutable_data()), fn);
+  return out;
+}
+
+HostTensor apply_step(const Xform& x, const HostTensor& t, Shape shape, std::string_view what) {
+  const auto f = static_cast<float>(x.f);
+  switch (x.op) {
+    case XformOp::transpose:
+      return transpose(t, x, std::move(shape), what);
+    case XformOp::reshape: {
+      if (is_block(t.dtype) && shape.back() % dtype_info(t.dtype).block_elems != 0)
+        fail(ErrorCode::unsupported, "[weight {}] {} rows of {} cannot become rows of {}", what,
+             dtype_info(t.dtype).name, t.row_elems(), shape.back());
+      HostTensor out = t;
+      out.shape = std::move(shape);
+      return out;
+    }
+    case XformOp::slice:
+      return slice(t, x, std::move(shape), what);
+    case XformOp::rope_unpermute:
+      return rope_unpermute(t, x.a[0], what);
+    case XformOp::add:
+      return map_values(t, what, [f](float v) { return v + f; });
+    case XformOp::scale:
+      return map_values(t, what, [f](float v) { return v * f; });
+    case XformOp::neg_exp:
+      return map_values(t, what, [](float v) { return -std::exp(v); });
+    default:
+      fail(ErrorCode::internal, "[weight {}] step {} is no single-tensor step", what, static_cast<int>(x.op));
+  }
+}
+
+bool is_join(const Xform& x) { return x.op == XformOp::concat || x.op == XformOp::stack; }
+
+HostTensor load_one(const GraphWeight& w, const Checkpoint& checkpoint) {
+  const WeightSource& src = w.sources[static_cast<size_t>(w.chosen)];
+  std::vector<HostTensor> parts;
+  for (const std::string& n : src.names) {
+    const HostTensor& t = checkpoint.find(n)->tensor;
+    if (!dtype_info(t.dtype).has_reference)
+      fail(ErrorCode::unsupported, "[{}] tensor {} has type {}, which this build cannot read",
+           checkpoint.path().filename().string(), n, dtype_info(t.dtype).name);
+    parts.push_back(t);
+  }
+  HostTensor t = parts[0];
+  for (const Xform& x : src.steps) {
+    if (is_join(x)) {
+      std::vector<Shape> shapes;
+      for (const HostTensor& p : parts) shapes.push_back(p.shape);
+      t = join(x, parts, join_shape(x, shapes, w.name), w.name);
+    } else {
+      t = apply_step(x, t, step_shape(x, t.shape, w.shape, w.name), w.name);
+    }
+  }
+  return t;
+}
+
+}  // namespace
+
+Shape apply_shape(const std::vector<Xform>& steps, std::vector<Shape> shapes, const Shape& declared,
+                  std::string_view what) {
+  const bool joins = !steps.empty() && is_join(steps[0]);
+  if (shapes.size() != 1 && !joins)
+    fail(ErrorCode::bad_plugin, "[weight {}] {} tensors and no step that joins them", what, shapes.size());
+  for (size_t i = 1; i < steps.size(); ++i)
+    if (is_join(steps[i])) fail(ErrorCode::bad_plugin, "[weight {}] step {} joins, only the first may", what, i);
+  Shape s = joins ? join_shape(steps[0], shapes, what) : shapes[0];
+  for (const Xform& x : steps)
+    if (!is_join(x)) s = step_shape(x, std::move(s), declared, what);
+  return s;
+}
+
+std::vector<HostTensor> load_weights(const Graph& graph, const Checkpoint& checkpoint,
+                                     const std::function<void(uint64_t, uint64_t)>& done) {
+  uint64_t total = 0, so_far = 0;
+  for (const GraphWeight& w : graph.weights)
+    if (w.chosen >= 0)
+      for (const std::string& n : w.sources[static_cast<size_t>(w.chosen)].names)
+        total += checkpoint.find(n)->tensor.bytes;
+  std::vector<HostTensor> out;
+  for (const GraphWeight& w : graph.weights) {
+    out.push_back(w.tied_to ? out[w.tied_to - 1] : load_one(w, checkpoint));
+    if (!w.tied_to) so_far += out.back().bytes;
+    if (done) done(so_far, total);
+  }
+  return out;
+}
+
+}  // namespace tenon
