@@ -27,12 +27,13 @@ using tenon::SamplingParams;
 
 struct GenerateOptions {
   int64_t max_new_tokens = -1;  // -1: until a stop id or the end of the context
-  SamplingParams sampling;
+  SamplingParams sampling = {};
   bool ignore_eos = false;
-  bool want_text = true;  // false: ids only, no tokenizer needed
+  bool show_special = false;  // control tokens are part of the text, as they are spelled
+  bool want_text = true;      // false: ids only, no tokenizer needed
   /// Text as it becomes whole UTF-8 (may be empty) and the id behind it; false cancels. After the last id one more call
   /// with the remaining text and id -1.
-  std::function<bool(std::string_view text, int32_t id)> on_token;
+  std::function<bool(std::string_view text, int32_t id)> on_token = {};
   const std::atomic<bool>* cancel = nullptr;  // looked at between steps
 };
 
@@ -46,10 +47,10 @@ struct Generation {
 };
 
 struct LogitsOptions {
-  std::vector<int32_t> tokens;
-  std::vector<int64_t> chunks;         // sizes of the pieces; what they leave follows in one piece
-  std::optional<int64_t> decode_from;  // tokens from here on go one at a time
-  int batch = 1;                       // copies in one batch, beside a filler sequence when above 1
+  std::vector<int32_t> tokens = {};
+  std::vector<int64_t> chunks = {};         // sizes of the pieces; what they leave follows in one piece
+  std::optional<int64_t> decode_from = {};  // tokens from here on go one at a time
+  int batch = 1;                            // copies in one batch, beside a filler sequence when above 1
 };
 
 /// A float32 array in C order.
@@ -62,12 +63,12 @@ struct BenchOptions {
   int64_t n_prompt = 512, n_gen = 128;  // 0 leaves that test out
   int batch = 1;
   int repeats = 5;
-  std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress;
+  std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress = {};
 };
 struct BenchTest {
   int64_t n_prompt = 0, n_gen = 0;
   int batch = 1;
-  std::vector<double> samples;  // tokens per second over all sequences, one per repeat
+  std::vector<double> samples = {};  // tokens per second over all sequences, one per repeat
   double mean = 0, median = 0, stddev = 0, min = 0, max = 0;
 };
 struct BenchResult {

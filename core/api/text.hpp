@@ -11,41 +11,31 @@
 #include <vector>
 
 #include "base/value.hpp"
+#include "text/tokenizer.hpp"
 
 namespace tenon {
-class Checkpoint;
-class Tokenizer;
 class ChatTemplate;
 }  // namespace tenon
 
 namespace tenon::api {
 
-struct TextOptions {              // what a bare vocabulary file cannot say
-  std::string pre;                // name of a pre-tokenizer
-  std::filesystem::path special;  // JSON file: token -> id
-  bool nfc = false;
-};
-
-struct EncodeOptions {
-  bool add_special = true;     // the tokens the model wants around a text (bos, eos)
-  bool parse_special = false;  // special tokens spelled in the text become their ids
-};
+using tenon::EncodeOptions;
 
 struct RenderOptions {
-  std::optional<Value> tools;  // JSON array of tool definitions
+  std::optional<Value> tools = {};  // JSON array of tool definitions
   bool generation_prompt = true;
-  std::string now;  // "2026-11-23 12:00:00"; empty: the clock
+  std::string now = {};  // "2026-11-23 12:00:00"; empty: the clock
 };
 
 class Text {
  public:
-  /// A model (directory, GGUF, also vocabulary-only) or a bare tokenizer file.
-  static Text load(const std::filesystem::path& path, const TextOptions& options);
+  /// A model (directory, GGUF, also vocabulary-only) or a bare tokenizer.json.
+  static Text load(const std::filesystem::path& path);
   static Text of(const Checkpoint& checkpoint);
 
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const;
   /// The exact bytes of these ids, special tokens as they are spelled.
-  std::string decode(std::span<const int32_t> ids) const;
+  std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
   bool has_chat_template() const { return template_ != nullptr; }
   /// The prompt of a conversation; Error{unsupported} when there is no template.
@@ -53,7 +43,7 @@ class Text {
   /// `render` in ids.
   std::vector<int32_t> render_ids(const Value& messages, const RenderOptions& options) const;
 
-  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  std::shared_ptr<const Tokenizer> tokenizer() const { return tokenizer_; }
 
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;

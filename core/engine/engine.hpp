@@ -43,15 +43,15 @@ struct Result {
 };
 
 struct Request {
-  std::vector<int32_t> prompt;
+  std::vector<int32_t> prompt = {};
   int64_t max_new_tokens = -1;  // -1: until a stop id or the end of the context
-  SamplingParams sampling;
-  std::vector<int32_t> stop_ids;
+  SamplingParams sampling = {};
+  std::vector<int32_t> stop_ids = {};
   bool ignore_eos = false;  // stop ids are tokens like others
   /// Each new token as it comes; false cancels. Called on the stepping thread; may submit and cancel.
-  std::function<bool(int32_t)> on_token;
+  std::function<bool(int32_t)> on_token = {};
   /// Called once, last.
-  std::function<void(Result)> on_finish;
+  std::function<void(Result)> on_finish = {};
 };
 
 struct EngineStats {

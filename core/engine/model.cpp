@@ -71,7 +71,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const Load
 Model::~Model() = default;
 
 void Model::describe_graph(const LoadOptions& options) {
-  PluginRegistry plugins = PluginRegistry::scan(options.plugin_dirs);
+  PluginRegistry plugins = PluginRegistry::scan(plugin_dirs(options.plugin_dirs));
   Description d = describe(*checkpoint_, plugins, {.arch = options.arch, .allow_unread = options.allow_unread});
   graph_ = std::move(d.graph);
   info_.plugin_id = std::move(d.plugin_id);
@@ -127,10 +127,10 @@ void Model::make_states(const LoadOptions& options) {
                                          runner_->limits().n_ctx, budget >> 20));
 }
 
-const Tokenizer& Model::tokenizer() {
+std::shared_ptr<const Tokenizer> Model::tokenizer() {
   std::lock_guard lock(lazy_mutex_);
-  if (!tokenizer_) tokenizer_ = Tokenizer::load(*checkpoint_);
-  return *tokenizer_;
+  if (!tokenizer_) tokenizer_ = Tokenizer::from_checkpoint(*checkpoint_);
+  return tokenizer_;
 }
 
 const std::vector<int32_t>& Model::stop_ids() {
@@ -141,7 +141,7 @@ const std::vector<int32_t>& Model::stop_ids() {
   const auto stored = checkpoint_stop_ids(*checkpoint_, n_vocab());
   std::set<int32_t> ids(stored.begin(), stored.end());
   try {
-    for (int32_t id : tokenizer().stop_ids())
+    for (int32_t id : tokenizer()->stop_ids())
       if (id >= 0 && id < n_vocab()) ids.insert(id);
   } catch (const Error&) {
     // Ids in and out need no tokenizer; whoever wants text meets the error there.

@@ -21,19 +21,19 @@ namespace tenon {
 class Tokenizer;
 
 struct LoadOptions {
-  std::string backend = "auto";                    // "cpu", "reference"
-  int threads = 0;                                 // 0: all processors of this process
-  bool exact = false;                              // weights as stored, arithmetic and KV in f32
-  std::vector<std::filesystem::path> plugin_dirs;  // empty: the default directories
-  std::string arch;                                // a plugin id, pinned
-  int64_t ctx = 0;                                 // 0: the model's
-  bool allow_unread = false;                       // config keys that nobody read are warnings
-  std::string force;                               // "op=impl,..." for the backend
-  int64_t max_tokens = 512;                        // rows of a step: the prefill chunk
+  std::string backend = "auto";                         // "cpu", "reference"
+  int threads = 0;                                      // 0: all processors of this process
+  bool exact = false;                                   // weights as stored, arithmetic and KV in f32
+  std::vector<std::filesystem::path> plugin_dirs = {};  // empty: the default directories
+  std::string arch = {};                                // a plugin id, pinned
+  int64_t ctx = 0;                                      // 0: the model's
+  bool allow_unread = false;                            // config keys that nobody read are warnings
+  std::string force = {};                               // "op=impl,..." for the backend
+  int64_t max_tokens = 512;                             // rows of a step: the prefill chunk
   int64_t max_seqs = 16;
   bool all_logits = false;   // room for logits of every row of a step, not only one a sequence
   uint64_t state_bytes = 0;  // bound on states; 0: half of the memory that is free
-  std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress;
+  std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress = {};
 };
 
 struct ModelInfo {
@@ -63,7 +63,7 @@ class Model {
   std::vector<std::string> explain() const { return executable_->explain(); }
 
   /// Loaded at the first call, as a run on ids needs none; the tokenizer's own errors.
-  const Tokenizer& tokenizer();
+  std::shared_ptr<const Tokenizer> tokenizer();
   /// Ids that end an answer: of config, generation_config and tokenizer together. A tokenizer that cannot be read adds
   /// none.
   const std::vector<int32_t>& stop_ids();
