@@ -24,7 +24,7 @@ struct DescribeOptions {
 struct Description {
   Graph graph;
   std::string plugin_id, plugin_file;
-  std::string why;                    // how the plugin was selected
+  std::string why;  // how the plugin was selected
   std::vector<std::string> warnings;
 };
 
@@ -32,8 +32,8 @@ struct Description {
 /// Error{bad_plugin | bad_model} naming plugin file and line for everything that does not fit.
 Description describe(const Checkpoint& checkpoint, PluginRegistry& plugins, const DescribeOptions& options);
 
-/// Which plugin would serve the checkpoint, without describing it; same errors.
-std::string select_plugin(const Checkpoint& checkpoint, PluginRegistry& plugins, const std::string& pinned);
+/// The id of the plugin that would serve the checkpoint, without describing it; same errors.
+std::string serving_plugin(const Checkpoint& checkpoint, PluginRegistry& plugins, const std::string& pinned);
 
 /// The bytes of every weight of `graph`, in order: views into the mapped files where the steps allow it, copies where
 /// they do not. `done(bytes, total)` is called now and then. Call after keep_stored_rope_rows.
