@@ -18,7 +18,7 @@ Inspection inspect(const std::filesystem::path& path, const std::vector<std::fil
     out.tensors.push_back({t.name, std::string(dtype_info(t.tensor.dtype).name), t.tensor.shape, t.tensor.bytes});
   try {
     PluginRegistry plugins = PluginRegistry::scan(plugin_dirs(dirs));
-    out.plugin = select_plugin(*checkpoint, plugins, arch);
+    out.plugin = serving_plugin(*checkpoint, plugins, arch);
   } catch (const Error& e) {
     out.plugin_error = e.what();
   }
