@@ -1,0 +1,27 @@
+# tenon_plugin(<name> [SOURCES ...]): the plugin <name>.so in lib/tenon/plugins of the build, from <name>.cpp by default.
+# It shows one symbol, brings its own C++ runtime and needs nothing but libc, so that plugins of different compilers and
+# the host can live in one process: each option below closes one way in which they would see each other.
+function(tenon_plugin name)
+  cmake_parse_arguments(arg "" "" "SOURCES" ${ARGN})
+  if(NOT arg_SOURCES)
+    set(arg_SOURCES ${name}.cpp)
+  endif()
+  set(target plugin_${name})
+  set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/tenon_plugin.map)
+  add_library(${target} MODULE ${arg_SOURCES})
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME ${name} PREFIX "" SUFFIX .so
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/tenon/plugins
+    CXX_VISIBILITY_PRESET hidden C_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    SKIP_BUILD_RPATH ON LINK_DEPENDS ${map})
+  target_link_libraries(${target} PRIVATE tenon_sdk)
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Werror -ffunction-sections -fdata-sections
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fno-gnu-unique>)
+  target_link_options(${target} PRIVATE -Wl,--version-script=${map} -Wl,-z,now -Wl,-z,relro -Wl,--gc-sections)
+  # A sanitizer's runtime is in the host and must be shared with it.
+  if(NOT TENON_SANITIZE)
+    target_link_options(${target} PRIVATE -Wl,-z,defs -static-libstdc++ -static-libgcc)
+  endif()
+  install(TARGETS ${target} LIBRARY DESTINATION lib/tenon/plugins)
+endfunction()
