@@ -158,7 +158,7 @@ typedef struct tn_state {
  *   anything else is kept for `inspect`. */
 
 /* "tenon.build/0": the description under construction. Ops are named by strings with a revision; the vocabulary, with
- * shapes and attributes of each, is documented in tenon/ops.md and by the wrappers in tenon/graph.hpp. */
+ * shapes and attributes of each, is listed in the SDK's ops.md; tenon/graph.hpp wraps it. */
 typedef struct tn_build_v0 {
   tn_status (*param)(tn_build* b, const tn_attr* attr);
   tn_dim (*dim)(tn_build* b, const char* symbol); /* "tokens": rows of this step; "rows": rows that want logits */

@@ -15,12 +15,13 @@ class Rope {
     theta_ = number(m, "rope_theta", "rope.freq_base").value_or(default_theta);
     std::string kind = scaling_kind(m);
     if (kind == "default") kind = "none";
+    if (kind == "su") kind = "longrope";  // its name in early files
+    factor_ = number(m, "factor", "rope.scaling.factor").value_or(1);
+    if (const double old = m.get_real({nullptr, "rope.scale_linear"}, 1); kind == "none" && old != 1) kind = "linear", factor_ = old;
     kind_ = kind;
     const double n_ctx = m.get_real({"max_position_embeddings", "context_length"}, 0);
     const auto original = number(m, "original_max_position_embeddings", "rope.scaling.original_context_length");
     original_ctx_ = static_cast<int64_t>(original.value_or(m.get_real({"original_max_position_embeddings"}, n_ctx)));
-    if (kind == "none") return;
-    factor_ = number(m, "factor", "rope.scaling.factor").value_or(1);
     if (kind == "llama3") read_smooth(m);
     if (kind == "yarn") read_yarn(m);
     if (kind == "longrope") read_longrope(m, n_ctx);

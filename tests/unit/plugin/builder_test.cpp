@@ -1,0 +1,210 @@
+// The host side of the ABI: metadata reading and coverage, weight sources and steps, poisoning.
+#include "plugin/builder.hpp"
+
+#include <doctest/doctest.h>
+
+#include <numeric>
+
+#include "base/error.hpp"
+#include "memory_checkpoint.hpp"
+#include "plugin/describe.hpp"
+#include "plugin/glob.hpp"
+
+using namespace tenon;
+using tenon::test::MemoryCheckpoint;
+
+namespace {
+
+tn_wsrc source(uint32_t format, const char* const* names, uint32_t n, const tn_xform* steps = nullptr,
+               uint32_t n_steps = 0) {
+  return {sizeof(tn_wsrc), format, n, n_steps, names, steps};
+}
+
+tn_wt declare(tn_build& b, const char* name, std::vector<int64_t> shape, std::vector<tn_wsrc> sources,
+              uint32_t flags = 0, const char* tie = nullptr) {
+  std::vector<const tn_wsrc*> pointers;
+  for (const tn_wsrc& s : sources) pointers.push_back(&s);
+  tn_weight w{};
+  w.size = sizeof w, w.flags = flags, w.name = name, w.shape = shape.data(),
+  w.rank = static_cast<uint32_t>(shape.size());
+  w.tie_to = tie, w.src = pointers.data(), w.n_src = static_cast<uint32_t>(pointers.size());
+  return tn_build::table()->weight(&b, &w);
+}
+
+/// Loads one weight made of `names` by `steps`.
+std::vector<float> loaded(const MemoryCheckpoint& c, std::vector<const char*> names, std::vector<tn_xform> steps,
+                          std::vector<int64_t> shape) {
+  const tn_meta meta(c);
+  tn_build b(meta, "test");
+  declare(b, "w", std::move(shape),
+          {source(TN_FORMAT_SAFETENSORS, names.data(), static_cast<uint32_t>(names.size()), steps.data(),
+                  static_cast<uint32_t>(steps.size()))});
+  b.throw_error();
+  const HostTensor t = load_weights(b.graph, c)[0].to_f32("w");
+  const auto* x = reinterpret_cast<const float*>(t.data);
+  return {x, x + t.elements()};
+}
+
+bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("glob") {
+  CHECK(glob_match("a.*.b", "a.12.b"));
+  CHECK(glob_match("*", ""));
+  CHECK(glob_match("*dropout*", "attention_dropout"));
+  CHECK_FALSE(glob_match("a.*.b", "a.12.c"));
+  CHECK_FALSE(glob_match("a", "ab"));
+}
+
+TEST_CASE("metadata is read by the name of its format") {
+  const MemoryCheckpoint hf(
+      Format::safetensors,
+      parse_json(R"({"n": 3, "x": {"f": 2.5}, "none": null, "s": "t", "list": [1, 2.5]})", "test"));
+  const tn_meta meta(hf);
+  const tn_meta_v0& t = *tn_meta::table();
+  int64_t i = 0;
+  double d = 0;
+  const char* s = nullptr;
+  const tn_key n{"n", "count"}, f{"x.f", nullptr}, none{"none", nullptr}, text{"s", nullptr}, list{"list", nullptr},
+      gone{nullptr, "count"};
+  CHECK(t.get_i64(&meta, &n, &i) == 1);
+  CHECK(i == 3);
+  CHECK(t.get_f64(&meta, &f, &d) == 1);
+  CHECK(d == 2.5);
+  CHECK(t.get_i64(&meta, &none, &i) == 0);
+  CHECK(t.get_i64(&meta, &gone, &i) == 0);
+  CHECK(t.get_str(&meta, &text, &s) == 1);
+  CHECK(std::string(s) == "t");
+  CHECK(t.array_len(&meta, &list) == 2);
+  CHECK(t.elem_f64(&meta, &list, 1, &d) == 1);
+  CHECK(t.elem_f64(&meta, &list, 2, &d) == 0);
+  CHECK(meta.errors.empty());
+
+  const MemoryCheckpoint gguf(Format::gguf, Value(Value::Object{{"general.architecture", "a"}, {"a.count", 7}}));
+  const tn_meta g(gguf);
+  CHECK(t.get_i64(&g, &n, &i) == 1);
+  CHECK(i == 7);
+}
+
+TEST_CASE("a value of another type is an error that names both") {
+  const MemoryCheckpoint hf(Format::safetensors, parse_json(R"({"n": "three", "r": 1.5})", "test"));
+  const tn_meta meta(hf);
+  int64_t i = 0;
+  const tn_key n{"n", nullptr}, r{"r", nullptr};
+  CHECK(tn_meta::table()->get_i64(&meta, &n, &i) == 0);
+  CHECK(tn_meta::table()->get_i64(&meta, &r, &i) == 0);
+  REQUIRE(meta.errors.size() == 2);
+  CHECK(contains(meta.errors[0], "n is \"three\""));
+  CHECK(contains(meta.errors[0], "an integer was expected"));
+  CHECK_THROWS_AS(meta.throw_errors(), Error);
+}
+
+TEST_CASE("keys that nobody read are listed; neutral and empty ones are not") {
+  const MemoryCheckpoint hf(
+      Format::safetensors,
+      parse_json(R"({"model_type": "x", "a": 1, "b": {"c": 2, "d": 3}, "zero": 0, "no": false, "nil": null,
+                                           "attention_dropout": 0.1, "odd": 5})",
+                 "test"));
+  const tn_meta meta(hf);
+  int64_t i = 0;
+  const tn_key a{"a", nullptr}, c{"b.c", nullptr};
+  tn_meta::table()->get_i64(&meta, &a, &i);
+  tn_meta::table()->get_i64(&meta, &c, &i);
+  CHECK(meta.unread() == std::vector<std::string>{"b.d = 3", "odd = 5"});
+  tn_meta::table()->ignore_key(&meta, "b.*", nullptr, "test");
+  CHECK(meta.unread() == std::vector<std::string>{"odd = 5"});
+}
+
+TEST_CASE("weight sources: alternatives, ties, optional ones, coverage") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("new", {2, 3});
+  c.add("other", {4});
+  const tn_meta meta(c);
+  tn_build b(meta, "test");
+  const char *old_name[] = {"old"}, *new_name[] = {"new"};
+  CHECK(declare(b, "w", {2, 3},
+                {source(TN_FORMAT_SAFETENSORS, old_name, 1), source(TN_FORMAT_SAFETENSORS, new_name, 1)}) == 1);
+  CHECK(b.graph.weight(1).chosen == 1);
+  CHECK(declare(b, "maybe", {2}, {source(TN_FORMAT_SAFETENSORS, old_name, 1)}, TN_WEIGHT_OPTIONAL) == 0);
+  CHECK_FALSE(b.failed());
+  CHECK(declare(b, "head", {2, 3}, {source(TN_FORMAT_SAFETENSORS, old_name, 1)}, 0, "w") == 2);
+  CHECK(b.graph.weight(2).tied_to == 1);
+  CHECK(b.uncovered_tensors() == std::vector<std::string>{"other"});
+  tn_build::table()->ignore_tensor(&b, TN_FORMAT_GGUF, "oth*", "wrong format");
+  CHECK(b.uncovered_tensors().size() == 1);
+  tn_build::table()->ignore_tensor(&b, TN_FORMAT_SAFETENSORS, "oth*", "test");
+  CHECK(b.uncovered_tensors().empty());
+  CHECK(load_weights(b.graph, c)[1].data == load_weights(b.graph, c)[0].data);
+}
+
+TEST_CASE("the first failure poisons the builder and names its place") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("w", {2, 3});
+  const tn_meta meta(c);
+  const char* name[] = {"w"};
+  SUBCASE("wrong shape") {
+    tn_build b(meta, "test");
+    tn_build::table()->location(&b, "dir/model.cpp", 42);
+    CHECK(declare(b, "w", {3, 3}, {source(TN_FORMAT_SAFETENSORS, name, 1)}) == 0);
+    CHECK(contains(b.error, "[2, 3]"));
+    CHECK(contains(b.error, "[3, 3]"));
+    CHECK(contains(b.error, "model.cpp:42"));
+    CHECK(tn_build::table()->input(&b, "tokens") == 0);
+    CHECK_THROWS_AS(b.throw_error(), Error);
+  }
+  SUBCASE("missing tensor") {
+    tn_build b(meta, "test");
+    const char* gone[] = {"gone.weight"};
+    CHECK(declare(b, "x", {3}, {source(TN_FORMAT_SAFETENSORS, gone, 1)}) == 0);
+    CHECK(contains(b.error, "gone.weight is not stored"));
+  }
+  SUBCASE("taken twice") {
+    tn_build b(meta, "test");
+    CHECK(declare(b, "a", {2, 3}, {source(TN_FORMAT_SAFETENSORS, name, 1)}) == 1);
+    CHECK(declare(b, "b", {2, 3}, {source(TN_FORMAT_SAFETENSORS, name, 1)}) == 0);
+    CHECK(contains(b.error, "taken twice"));
+  }
+  SUBCASE("too many layers") {
+    tn_build b(meta, "test");
+    tn_attr a{"n_layers", TN_ATTR_INT, 1, {}};
+    a.u.i = int64_t{1} << 31;
+    CHECK(tn_build::table()->param(&b, &a) != TN_OK);
+    CHECK(contains(b.error, "2147483648 layers"));
+  }
+  SUBCASE("unknown op and ids out of range") {
+    tn_build b(meta, "test");
+    const tn_val in[] = {9};
+    tn_val out = 0;
+    CHECK(tn_build::table()->op(&b, "tenon.unary/1", in, 1, nullptr, 0, nullptr, 0, &out, 1) != TN_OK);
+    CHECK(contains(b.error, "no value has id 9"));
+    tn_build b2(meta, "test");
+    CHECK(tn_build::table()->op(&b2, "vendor.magic/1", nullptr, 0, nullptr, 0, nullptr, 0, &out, 1) != TN_OK);
+    CHECK(contains(b2.error, "vendor.magic/1"));
+  }
+}
+
+TEST_CASE("weight steps") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("m", {4, 2});       // 0..7
+  c.add("n", {4, 2}, 100);  // 100..107
+  c.add("v", {4});
+  using V = std::vector<float>;
+  CHECK(loaded(c, {"m"}, {}, {4, 2}) == V{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 0, {1, 2, 0, 0}, 0}}, {2, 2}) == V{2, 3, 4, 5});
+  CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 1, {1, 1, 0, 0}, 0}}, {4, 1}) == V{1, 3, 5, 7});
+  CHECK(loaded(c, {"m"}, {{TN_X_TRANSPOSE, 0, {0, 1, 0, 0}, 0}}, {2, 4}) == V{0, 2, 4, 6, 1, 3, 5, 7});
+  CHECK(loaded(c, {"m"}, {{TN_X_RESHAPE, 0, {}, 0}}, {2, 4}) == V{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(loaded(c, {"m", "n"}, {{TN_X_CONCAT, 0, {}, 0}, {TN_X_SLICE, 0, {3, 2, 0, 0}, 0}}, {2, 2}) ==
+        V{6, 7, 100, 101});
+  CHECK(loaded(c, {"m", "n"}, {{TN_X_STACK, 0, {}, 0}, {TN_X_SLICE, 0, {1, 1, 0, 0}, 0}}, {1, 4, 2}) ==
+        V{100, 101, 102, 103, 104, 105, 106, 107});
+  // one head of four rows: stored order (0,0'),(1,1') becomes halves
+  CHECK(loaded(c, {"m"}, {{TN_X_ROPE_UNPERMUTE, 0, {1, 0, 0, 0}, 0}}, {4, 2}) == V{0, 1, 4, 5, 2, 3, 6, 7});
+  CHECK(loaded(c, {"v"}, {{TN_X_ROPE_UNPERMUTE, 0, {1, 0, 0, 0}, 0}}, {4}) == V{0, 2, 1, 3});
+  CHECK(loaded(c, {"v"}, {{TN_X_ADD, 0, {}, 1}, {TN_X_SCALE, 0, {}, 2}}, {4}) == V{2, 4, 6, 8});
+  CHECK(loaded(c, {"v"}, {{TN_X_SCALE, 0, {}, 0.0}, {TN_X_NEG_EXP, 0, {}, 0}}, {4}) == V{-1, -1, -1, -1});
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 0, {3, 2, 0, 0}, 0}}, {2, 2}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_ROPE_UNPERMUTE, 0, {3, 0, 0, 0}, 0}}, {4, 2}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m", "v"}, {{TN_X_STACK, 0, {}, 0}}, {2, 4, 2}), Error);
+}
