@@ -85,6 +85,8 @@ ScaleShift scale_shift(const Node& node) {
   return {static_cast<float>(attr_or<double>(node, "scale", 1)), static_cast<float>(attr_or<double>(node, "shift", 0))};
 }
 
+float softcap(const Node& node) { return static_cast<float>(attr_or<double>(node, "cap", 1)); }
+
 SliceSpec slice_spec(const Node& node) {
   return {attr_or<int64_t>(node, "start", 0), attr_or<int64_t>(node, "length", 0)};
 }

@@ -46,7 +46,9 @@ Activation node_activation(const Node& node);
 /// tenon.embed/1 "scale" (default 1); tenon.scale_shift/1 "scale", "shift"
 struct ScaleShift { float scale = 1, shift = 0; };
 ScaleShift scale_shift(const Node& node);
-/// tenon.slice/1: rows [start, start + length) of the last axis
+/// tenon.softcap/1: attribute "cap"
+float softcap(const Node& node);
+/// tenon.slice/1: elements [start, start + length) of the last axis
 struct SliceSpec { int64_t start = 0, length = 0; };
 SliceSpec slice_spec(const Node& node);
 

@@ -3,23 +3,24 @@
 
 namespace tenon::ops {
 
-static void check_eps(const OpCheck& op) {
+static void check(const OpCheck& op, const Shape& x) {
   const double eps = op.finite("eps", 0);
   if (eps < 0 || eps > 1) op.bad("eps {} is outside [0, 1]", eps);
+  if (x.back() < 0) op.bad("the last axis of x {} is symbolic", shape_text(x));
 }
 
 static void infer_rms(Graph& graph, Node& node) {
   OpCheck op(graph, node, {{"eps", AttrKind::real, Need::required}});
-  check_eps(op);
   const Shape x = op.f32(0, "x");
+  check(op, x);
   op.weight_is(1, "w", {x.back()});
   op.result(Elem::f32, x);
 }
 
 static void infer_layer(Graph& graph, Node& node) {
   OpCheck op(graph, node, {{"eps", AttrKind::real, Need::required}});
-  check_eps(op);
   const Shape x = op.f32(0, "x");
+  check(op, x);
   op.weight_is(1, "w", {x.back()});
   op.weight_is(2, "b", {x.back()});
   op.result(Elem::f32, x);

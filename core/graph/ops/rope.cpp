@@ -86,7 +86,7 @@ static void infer(Graph& graph, Node& node) {
   const Shape x = op.f32(0, "x");
   op.rank(x, "x", 3);
   const Shape& positions = op.i32(1, "positions");
-  if (positions != Shape{x[0]})
+  if (x[0] != kDimTokens || positions != Shape{x[0]})
     op.bad("positions {} do not match the rows of x {}", shape_text(positions), shape_text(x));
   const RopeSpec spec = rope_spec(node);
   if (spec.n_rot < 2 || spec.n_rot % 2 || spec.n_rot > x[2])

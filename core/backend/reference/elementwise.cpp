@@ -1,0 +1,62 @@
+// add, mul, scale_shift, unary, glu, softcap.
+#include <cmath>
+
+#include "backend/reference/run.hpp"
+
+namespace tenon::reference {
+
+namespace {
+
+template <typename Op>
+Kernel binary(const Node& node, Op op) {
+  return [a = node.inputs[0], b = node.inputs[1], out = node.outputs[0], op](Run& run) {
+    const int64_t n = run.elements(a), d = run.width(a);
+    const GraphValue& right = run.graph().value(b);
+    const bool row = right.shape != run.graph().value(a).shape;  // [D] against [..., D]
+    const float* x = run.f32(a);
+    float* to = run.f32(out);
+    for (int64_t t = 0; t * d < n; ++t) {
+      const int64_t r = row ? 0 : t;
+      const float* y = right.kind == ValueKind::weight ? run.weight_row(b, r) : run.f32(b) + r * d;
+      for (int64_t i = 0; i < d; ++i) to[t * d + i] = op(x[t * d + i], y[i]);
+    }
+  };
+}
+
+template <typename Op>
+Kernel unary(const Node& node, Op op) {
+  return [x = node.inputs[0], out = node.outputs[0], op](Run& run) {
+    const int64_t n = run.elements(x);
+    const float* from = run.f32(x);
+    float* to = run.f32(out);
+    for (int64_t i = 0; i < n; ++i) to[i] = op(from[i]);
+  };
+}
+
+}  // namespace
+
+Kernel make_add(Run&, const Node& node) {
+  return binary(node, [](float a, float b) { return a + b; });
+}
+
+Kernel make_mul(Run&, const Node& node) {
+  return binary(node, [](float a, float b) { return a * b; });
+}
+
+Kernel make_glu(Run&, const Node& node) {
+  return binary(node, [act = node_activation(node)](float gate, float up) { return apply_activation(act, gate) * up; });
+}
+
+Kernel make_scale_shift(Run&, const Node& node) {
+  return unary(node, [s = scale_shift(node)](float x) { return x * s.scale + s.shift; });
+}
+
+Kernel make_unary(Run&, const Node& node) {
+  return unary(node, [act = node_activation(node)](float x) { return apply_activation(act, x); });
+}
+
+Kernel make_softcap(Run&, const Node& node) {
+  return unary(node, [cap = softcap(node)](float x) { return cap * std::tanh(x / cap); });
+}
+
+}  // namespace tenon::reference
