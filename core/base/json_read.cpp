@@ -94,7 +94,7 @@ class Converter {
     keys.reserve(object.size());
     for (const Value::Member& member : object) keys.push_back(member.first);
     if (const auto duplicate = find_duplicate(keys))
-      fail(ErrorCode::bad_model, "[{}] JSON: duplicate key \"{}\"", place_, *duplicate);
+      fail(ErrorCode::bad_model, "[{}] JSON: duplicate key {}", place_, in_quotes(*duplicate));
   }
 
   std::string_view place_;

@@ -180,6 +180,12 @@ std::string to_json(const Value& value, bool ensure_ascii) {
   return writer.take();
 }
 
+std::string in_quotes(std::string_view text) {
+  constexpr size_t kShown = 100;
+  if (text.size() <= kShown) return to_json(Value(text), true);
+  return to_json(Value(text.substr(0, kShown)), true) + fmt::format("... ({} bytes)", text.size());
+}
+
 std::string to_json_pretty(const Value& value) {
   Writer writer(false, true);
   writer.write(value, 0);

@@ -82,6 +82,8 @@ std::string to_json(const Value& value, bool ensure_ascii = false);
 /// As to_json with two-space indentation and a line break after each member.
 std::string to_json_pretty(const Value& value);
 
+/// Text from a file as messages show it: a JSON string in ASCII, cut after about 100 characters.
+std::string in_quotes(std::string_view text);
 /// A name that occurs twice, or nothing; n log n whatever the names are.
 std::optional<std::string_view> find_duplicate(std::span<const std::string_view> names);
 /// True for well-formed UTF-8.
