@@ -1,0 +1,121 @@
+// The reference dequantiser against the formats' own numpy reference, bit for bit, for every type that claims one.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/mapped_file.hpp"
+#include "base/value.hpp"
+#include "fixtures.hpp"
+#include "tensor/dtype.hpp"
+
+using namespace tenon;
+
+namespace {
+
+// The float32 values of a version 1 .npy file.
+std::vector<float> read_npy(const std::filesystem::path& path) {
+  const std::string text = read_file(path);
+  REQUIRE(text.substr(0, 6) == "\x93NUMPY");
+  REQUIRE(text.find("'<f4'") != std::string::npos);
+  uint16_t header = 0;
+  std::memcpy(&header, text.data() + 8, 2);
+  std::vector<float> values((text.size() - 10 - header) / 4);
+  std::memcpy(values.data(), text.data() + 10 + header, values.size() * 4);
+  return values;
+}
+
+template <typename T>
+std::vector<float> dequantize(DType dtype, const std::vector<T>& values) {
+  // One byte past an aligned start: sources in files need not be aligned.
+  std::vector<std::byte> bytes(1);
+  const auto raw = std::as_bytes(std::span(values));
+  bytes.insert(bytes.end(), raw.begin(), raw.end());
+  std::vector<float> out(values.size());
+  dequantize_row(dtype, bytes.data() + 1, out.data(), static_cast<int64_t>(values.size()));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("block formats equal the reference bit for bit") {
+  const auto dir = test::shared("models/blocks");
+  if (!dir) return;
+  const Value index = parse_json(read_file(*dir / "index.json"), "index.json");
+  int compared = 0;
+  for (const auto& [name, entry] : index.as_object()) {
+    INFO(name);
+    const auto dtype = dtype_from_name(name);
+    REQUIRE(dtype.has_value());
+    const DTypeInfo& info = dtype_info(*dtype);
+    CHECK(info.block_bytes == entry.find("block_bytes")->as_int());
+    CHECK(info.block_elems == entry.find("block_elements")->as_int());
+    CHECK(info.gguf_id == entry.find("id")->as_int());
+    const std::string blocks = read_file(*dir / (name + ".bin"));
+    const std::vector<float> expected = read_npy(*dir / (name + ".npy"));
+    std::vector<float> out(expected.size());
+    const auto run = [&] {
+      dequantize_row(*dtype, reinterpret_cast<const std::byte*>(blocks.data()), out.data(),
+                     static_cast<int64_t>(out.size()));
+    };
+    if (!info.has_reference) {
+      CHECK_THROWS_AS(run(), Error);
+      continue;
+    }
+    run();
+    size_t wrong = 0;
+    for (size_t i = 0; i < out.size(); ++i)
+      wrong += std::bit_cast<uint32_t>(out[i]) != std::bit_cast<uint32_t>(expected[i]);
+    CHECK(wrong == 0);
+    ++compared;
+  }
+  CHECK(compared >= 3);
+}
+
+TEST_CASE("plain types") {
+  CHECK(dequantize<double>(DType::f64, {1.5, 0x1.0000011p0}) == std::vector<float>{1.5f, 0x1.000002p0f});
+  CHECK(dequantize<float>(DType::f32, {1.5f, -0.0f}) == std::vector<float>{1.5f, 0.0f});
+  CHECK(dequantize<uint16_t>(DType::f16, {0x3c00, 0x0001}) == std::vector<float>{1.0f, 0x1p-24f});
+  CHECK(dequantize<uint16_t>(DType::bf16, {0x3f80, 0xc000}) == std::vector<float>{1.0f, -2.0f});
+  CHECK(dequantize<int8_t>(DType::i8, {-128, 127}) == std::vector<float>{-128, 127});
+  CHECK(dequantize<int16_t>(DType::i16, {-32768}) == std::vector<float>{-32768});
+  CHECK(dequantize<int32_t>(DType::i32, {16777217, -5}) == std::vector<float>{16777216, -5});
+  CHECK(dequantize<int64_t>(DType::i64, {int64_t{1} << 40}) == std::vector<float>{0x1p40f});
+  CHECK(dequantize<uint8_t>(DType::u8, {255}) == std::vector<float>{255});
+  CHECK(dequantize<uint8_t>(DType::boolean, {0, 1, 2}) == std::vector<float>{0, 1, 1});
+}
+
+TEST_CASE("float8: all values by their definition") {
+  for (int b = 0; b < 256; ++b) {
+    INFO(b);
+    const double sign = b & 0x80 ? -1 : 1;
+    const float e4m3 = dequantize<uint8_t>(DType::f8_e4m3, {static_cast<uint8_t>(b)})[0];
+    const int e4 = (b >> 3) & 15, m3 = b & 7;
+    if ((b & 0x7f) == 0x7f) {
+      CHECK(std::isnan(e4m3));
+    } else {
+      CHECK(e4m3 == sign * (e4 ? std::ldexp(8 + m3, e4 - 10) : std::ldexp(m3, -9)));
+      CHECK(std::signbit(e4m3) == (sign < 0));
+    }
+    const float e5m2 = dequantize<uint8_t>(DType::f8_e5m2, {static_cast<uint8_t>(b)})[0];
+    const int e5 = (b >> 2) & 31, m2 = b & 3;
+    if (e5 == 31) {
+      CHECK((m2 == 0 ? std::isinf(e5m2) : std::isnan(e5m2)));
+    } else {
+      CHECK(e5m2 == sign * (e5 ? std::ldexp(4 + m2, e5 - 17) : std::ldexp(m2, -16)));
+    }
+  }
+}
+
+TEST_CASE("a length that is no multiple of the block, and a type without reference, are refused") {
+  std::vector<std::byte> bytes(300);
+  std::vector<float> out(300);
+  CHECK_THROWS_WITH_AS(dequantize_row(DType::q4_0, bytes.data(), out.data(), 31),
+                       "[dequantize] 31 elements are no multiple of the 32 in a block of Q4_0", Error);
+  CHECK_THROWS_WITH_AS(dequantize_row(DType::q8_k, bytes.data(), out.data(), 256),
+                       "[dequantize] no reference for the block format Q8_K", Error);
+}
