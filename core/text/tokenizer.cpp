@@ -1,0 +1,164 @@
+// What all tokenizers share: decoding, streaming, stop ids, and the encoding pipeline around BPE.
+#include "text/tokenizer.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/mapped_file.hpp"
+#include "text/tokenizer_build.hpp"
+#include "text/unicode.hpp"
+
+namespace tenon {
+
+namespace {
+
+constexpr size_t kMaxText = size_t{1} << 30;
+
+constexpr std::string_view kStopNames[] = {
+#define STOP_NAME(NAME) NAME,
+#include "text/stop_names.def"
+#undef STOP_NAME
+};
+
+std::string_view without_first_space(std::string_view piece) {
+  if (!piece.empty() && piece[0] == ' ') piece.remove_prefix(1);
+  return piece;
+}
+
+}  // namespace
+
+std::string_view Tokenizer::piece(int32_t id) const {
+  return vocabulary_.contains(id) ? vocabulary_.piece(id) : std::string_view();
+}
+
+bool Tokenizer::is_control(int32_t id) const {
+  return vocabulary_.contains(id) && vocabulary_.kind(id) == TokenKind::control;
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
+  std::string out;
+  bool first = strip_first_space_;
+  for (int32_t id : ids) {
+    if (!vocabulary_.contains(id)) fail(ErrorCode::usage, "[detokenize] id {} is outside 0..{}", id, size() - 1);
+    const bool control = is_control(id);
+    if (skip_special && control) continue;
+    const std::string_view bytes = vocabulary_.piece(id);
+    out += first && !control ? without_first_space(bytes) : bytes;
+    first = first && control;
+  }
+  return out;
+}
+
+bool Tokenizer::add_bos() const { return bos_ && !prefix_.empty() && prefix_.front() == *bos_; }
+
+std::optional<int32_t> Tokenizer::token_to_id(std::string_view text) const {
+  for (const int32_t id : {added_.find(text), added_normalized_.find(text), vocabulary_.find(text)})
+    if (id >= 0) return id;
+  return std::nullopt;
+}
+
+std::string StreamDecoder::feed(int32_t id) {
+  const bool control = tokenizer_->is_control(id);
+  if (skip_special_ && control) return {};
+  std::string_view bytes = tokenizer_->piece(id);
+  if (first_ && tokenizer_->strips_first_space() && !control) bytes = without_first_space(bytes);
+  first_ = first_ && control;
+  pending_ += bytes;
+  const size_t keep = unicode::incomplete_tail(pending_);
+  std::string out = pending_.substr(0, pending_.size() - keep);
+  pending_.erase(0, out.size());
+  return out;
+}
+
+std::string StreamDecoder::flush() {
+  std::string out;
+  out.swap(pending_);
+  first_ = true;
+  return out;
+}
+
+void BpeTokenizer::encode_plain(std::string_view text, bool parse_special, std::vector<int32_t>& out) const {
+  const std::string normalized = normalizer_.empty() ? std::string() : normalizer_(text);
+  if (!normalizer_.empty()) text = normalized;
+  std::vector<AddedTokens::Fragment> fragments;
+  if (added_normalized_.empty())
+    fragments.push_back({text, -1});
+  else
+    added_normalized_.split(text, parse_special, fragments);
+  PreTokenizer::Words words;
+  for (const auto& fragment : fragments) {
+    if (fragment.id >= 0) {
+      out.push_back(fragment.id);
+      continue;
+    }
+    pre_(fragment.text, words);
+    for (std::string_view word : words.pieces) bpe_.encode(vocabulary_, word, out);
+  }
+}
+
+std::vector<int32_t> BpeTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  if (text.size() > kMaxText) fail(ErrorCode::capacity, "[tokenize] {} bytes exceed {}", text.size(), kMaxText);
+  std::vector<int32_t> out;
+  if (options.add_special) out = prefix_;
+  std::vector<AddedTokens::Fragment> fragments;
+  added_.split(text, options.parse_special, fragments);
+  for (const auto& fragment : fragments) {
+    if (fragment.id >= 0)
+      out.push_back(fragment.id);
+    else
+      encode_plain(fragment.text, options.parse_special, out);
+  }
+  if (options.add_special) out.insert(out.end(), suffix_.begin(), suffix_.end());
+  return out;
+}
+
+void TokenizerBuilder::name_token(const std::string& name, int32_t id) {
+  if (vocabulary().contains(id)) t_->named_[name] = std::string(vocabulary().piece(id));
+}
+
+void TokenizerBuilder::set_bos(int32_t id) {
+  if (!vocabulary().contains(id)) return;
+  t_->bos_ = id;
+  name_token("bos_token", id);
+}
+
+void TokenizerBuilder::set_eos(int32_t id) {
+  if (!vocabulary().contains(id)) return;
+  t_->eos_ = id;
+  name_token("eos_token", id);
+  add_stop(id);
+}
+
+void TokenizerBuilder::add_stop(int32_t id) {
+  if (vocabulary().contains(id)) t_->stop_.push_back(id);
+}
+
+std::shared_ptr<const Tokenizer> TokenizerBuilder::finish() {
+  for (std::string_view name : kStopNames)
+    if (const auto id = t_->token_to_id(name)) add_stop(*id);
+  std::vector<int32_t>& stop = t_->stop_;
+  std::sort(stop.begin(), stop.end());
+  stop.erase(std::unique(stop.begin(), stop.end()), stop.end());
+  // Where the harmony format ends messages with <|return|> and <|call|>, <|end|> only separates them.
+  const auto end = t_->token_to_id("<|end|>");
+  if (end && t_->token_to_id("<|return|>") && t_->token_to_id("<|call|>")) std::erase(stop, *end);
+  return t_;
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_checkpoint(const Checkpoint& checkpoint) {
+  if (checkpoint.format() == Format::gguf) return tokenizer_from_gguf(checkpoint);
+  const Value* json = checkpoint.side_json("tokenizer.json");
+  if (!json) fail(ErrorCode::not_found, "[tokenizer] no tokenizer.json in {}", checkpoint.path().string());
+  return tokenizer_from_json(*json, checkpoint.side_json("tokenizer_config.json"));
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_file(const std::filesystem::path& path) {
+  const Value json = parse_json(read_file(path), path.string());
+  const std::filesystem::path config = path.parent_path() / "tokenizer_config.json";
+  if (path.filename() != "tokenizer.json" || !std::filesystem::exists(config))
+    return tokenizer_from_json(json, nullptr);
+  const Value parsed = parse_json(read_file(config), config.string());
+  return tokenizer_from_json(json, &parsed);
+}
+
+}  // namespace tenon

@@ -1,0 +1,86 @@
+// Text to token ids and back. Built from a checkpoint's own files: tokenizer.json beside config.json, or the arrays of
+// a GGUF alone. Immutable and thread-safe once built. Text is bytes: what is no UTF-8 is encoded too, byte for byte.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/checkpoint.hpp"
+#include "text/added_tokens.hpp"
+#include "text/bpe.hpp"
+#include "text/pretokenizer.hpp"
+#include "text/vocabulary.hpp"
+
+namespace tenon {
+
+struct EncodeOptions {
+  bool add_special = true;     // bos, eos and whatever else the file puts around a text
+  bool parse_special = false;  // control tokens spelled out in the text become their ids
+};
+
+class Tokenizer {
+ public:
+  /// Throws Error{not_found} when the checkpoint brings no vocabulary, Error{unsupported} naming a model, normalizer or
+  /// pre-tokenizer that is not known, Error{bad_model} for a broken one.
+  static std::shared_ptr<const Tokenizer> from_checkpoint(const Checkpoint& checkpoint);
+  /// A bare tokenizer.json.
+  static std::shared_ptr<const Tokenizer> from_file(const std::filesystem::path& path);
+
+  virtual ~Tokenizer() = default;
+  /// The ids of `text`. Error{capacity} above 1 GiB.
+  virtual std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+
+  /// The exact bytes; `skip_special` leaves control tokens out. Ids outside the vocabulary are Error{usage}.
+  std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
+  /// The bytes of one token, empty for an id outside the vocabulary.
+  std::string_view piece(int32_t id) const;
+  bool is_control(int32_t id) const;
+  int32_t size() const { return vocabulary_.size(); }
+
+  std::optional<int32_t> bos_id() const { return bos_; }
+  std::optional<int32_t> eos_id() const { return eos_; }
+  /// True when encode() with add_special begins with the bos token.
+  bool add_bos() const;
+  /// Ids that end a generation: eos, eot, eom and the well-known names of table stop_names.def. Sorted.
+  const std::vector<int32_t>& stop_ids() const { return stop_; }
+  /// The id of a token by its exact text: added tokens first, then the vocabulary.
+  std::optional<int32_t> token_to_id(std::string_view text) const;
+  /// Texts of the named special tokens ("bos_token", "eos_token", "pad_token", ...), as chat templates know them.
+  const std::map<std::string, std::string>& special_tokens() const { return named_; }
+  /// True when a leading space of the first decoded token belongs to the encoding, not to the text.
+  bool strips_first_space() const { return strip_first_space_; }
+
+ protected:
+  friend class TokenizerBuilder;
+  Vocabulary vocabulary_;
+  AddedTokens added_, added_normalized_;
+  std::vector<int32_t> prefix_, suffix_, stop_;
+  std::optional<int32_t> bos_, eos_;
+  std::map<std::string, std::string> named_;
+  bool strip_first_space_ = false;
+};
+
+/// Decodes ids one at a time into text that never ends inside a code point; the pieces add up to decode() of all ids.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special = false)
+      : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+  /// The text that is complete after this id, possibly none.
+  std::string feed(int32_t id);
+  /// What is left at the end, complete or not.
+  std::string flush();
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  bool skip_special_, first_ = true;
+  std::string pending_;
+};
+
+}  // namespace tenon

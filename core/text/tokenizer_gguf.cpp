@@ -1,0 +1,204 @@
+// A tokenizer from GGUF's tokenizer.ggml.* arrays alone (format specification, tokenizer arrays).
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "text/tokenizer_build.hpp"
+
+namespace tenon {
+
+namespace {
+
+enum class Algorithm { byte_bpe, score_bpe, other, none };
+
+Algorithm algorithm_of(const std::string& model) {
+  static const std::pair<const char*, Algorithm> kModels[] = {
+#define TOKENIZER_MODEL(NAME, ALGORITHM) {NAME, Algorithm::ALGORITHM},
+#include "text/tokenizer_models.def"
+#undef TOKENIZER_MODEL
+  };
+  for (const auto& [name, algorithm] : kModels) {
+    if (model != name) continue;
+    if (algorithm == Algorithm::other) break;
+    if (algorithm == Algorithm::none)
+      fail(ErrorCode::not_found, "[tokenizer] the file has no vocabulary ('{}')", model);
+    return algorithm;
+  }
+  fail(ErrorCode::unsupported, "[tokenizer] tokenizer.ggml.model '{}'", model);
+}
+
+class GgufReader {
+ public:
+  explicit GgufReader(const Checkpoint& checkpoint) : c_(checkpoint) {}
+
+  std::shared_ptr<const Tokenizer> read() {
+    const Value* model = c_.meta("tokenizer.ggml.model");
+    if (!model || !model->is_string()) fail(ErrorCode::not_found, "[tokenizer] no tokenizer.ggml.model in the file");
+    algorithm_ = algorithm_of(model->as_string());
+    read_tokens();
+    algorithm_ == Algorithm::byte_bpe ? read_byte_bpe() : read_score_bpe();
+    read_special();
+    return b_.finish();
+  }
+
+ private:
+  const Value::Array& array(const char* key) const {
+    const Value* v = c_.meta(key);
+    if (!v || !v->is_array()) fail(ErrorCode::bad_model, "[tokenizer] {} is no array", key);
+    return v->as_array();
+  }
+  const Value::Array* optional_array(const char* key, size_t length) const {
+    if (!c_.meta(key)) return nullptr;
+    const Value::Array& a = array(key);
+    if (a.size() != length)
+      fail(ErrorCode::bad_model, "[tokenizer] {} has {} entries for {} tokens", key, a.size(), length);
+    return &a;
+  }
+  int32_t id(const char* key) const {
+    const Value* v = c_.meta(key);
+    if (!v || !v->is_int()) return -1;
+    const int64_t i = v->as_int();
+    return i >= 0 && i < n_tokens_ ? static_cast<int32_t>(i) : -1;
+  }
+  bool flag(const char* key, bool otherwise) const {
+    const Value* v = c_.meta(key);
+    return v && v->is_bool() ? v->as_bool() : otherwise;
+  }
+  static TokenKind kind_of(const Value::Array* kinds, size_t i) {
+    if (!kinds || !(*kinds)[i].is_int()) return TokenKind::normal;
+    const int64_t k = (*kinds)[i].as_int();
+    return k >= 1 && k <= 6 ? static_cast<TokenKind>(k) : TokenKind::normal;
+  }
+
+  void read_tokens() {
+    const Value::Array& tokens = array("tokenizer.ggml.tokens");
+    if (tokens.empty()) fail(ErrorCode::bad_model, "[tokenizer] tokenizer.ggml.tokens is empty");
+    const Value::Array* kinds = optional_array("tokenizer.ggml.token_type", tokens.size());
+    b_.vocabulary().resize(tokens.size());
+    n_tokens_ = static_cast<int64_t>(tokens.size());
+    b_.vocabulary().reserve_index(tokens.size());
+    std::string bytes;
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (!tokens[i].is_string()) fail(ErrorCode::bad_model, "[tokenizer] token {} is no string", i);
+      const std::string& text = tokens[i].as_string();
+      set_token(static_cast<int32_t>(i), text, kind_of(kinds, i), bytes);
+    }
+    // Ordinary tokens first: where two share their bytes, merging has to find those.
+    for (const bool normal : {true, false})
+      for (int32_t i = 0; i < b_.vocabulary().size(); ++i) {
+        const TokenKind kind = b_.vocabulary().kind(i);
+        const bool indexed = kind != TokenKind::control && kind != TokenKind::unused && kind != TokenKind::byte;
+        if (indexed && (kind == TokenKind::normal) == normal) b_.vocabulary().index(i);
+      }
+  }
+
+  void set_token(int32_t i, const std::string& text, TokenKind kind, std::string& bytes) {
+    const bool added = kind == TokenKind::control || kind == TokenKind::user_defined || kind == TokenKind::unknown;
+    if (added) {
+      const bool marked = algorithm_ == Algorithm::score_bpe && kind == TokenKind::user_defined;
+      const std::string content = marked ? unmarked(text) : text;
+      b_.vocabulary().set(i, content, kind);
+      b_.added().add({content, i, kind != TokenKind::user_defined});
+    } else if (algorithm_ == Algorithm::byte_bpe) {
+      b_.vocabulary().set(i, unspell_bytes(text, bytes) ? bytes : text, kind);
+    } else if (kind == TokenKind::byte) {
+      const auto byte = byte_token(text);
+      if (!byte) fail(ErrorCode::bad_model, "[tokenizer] token {} has the byte type but is spelled '{}'", i, text);
+      b_.vocabulary().set(i, std::string(1, static_cast<char>(*byte)), kind);
+      b_.bpe().set_byte(*byte, i);
+    } else {
+      b_.vocabulary().set(i, unmarked(text), kind);
+    }
+  }
+
+  // SentencePiece writes a space as U+2581; tokens are kept by their real bytes here.
+  static std::string unmarked(std::string_view text) {
+    static constexpr std::string_view kMark = "\xe2\x96\x81";
+    std::string out;
+    for (size_t at = 0; at < text.size();) {
+      const bool mark = text.compare(at, kMark.size(), kMark) == 0;
+      out += mark ? ' ' : text[at];
+      at += mark ? kMark.size() : 1;
+    }
+    return out;
+  }
+
+  void read_byte_bpe() {
+    const Value* pre = c_.meta("tokenizer.ggml.pre");
+    const std::string name = pre && pre->is_string() ? pre->as_string() : "default";
+    b_.pre() = PreTokenizer::from_pre_name(name);
+    traits_ = pre_traits(name);
+    Bpe::Options options;
+    options.ignore_merges = traits_.ignore_merges;  // a byte without a token is dropped, as llama.cpp does
+    b_.bpe().configure(options);
+    for (int b = 0; b < 256; ++b) {
+      const char c = static_cast<char>(b);
+      b_.bpe().set_byte(static_cast<uint8_t>(b), b_.vocabulary().find({&c, 1}));
+    }
+    read_merges(array("tokenizer.ggml.merges"));
+  }
+
+  // Each merge is "left right" in the spelled alphabet. One that names an unknown token can never apply and is skipped.
+  void read_merges(const Value::Array& merges) {
+    b_.bpe().reserve_merges(merges.size());
+    std::string left, right;
+    for (size_t i = 0; i < merges.size(); ++i) {
+      if (!merges[i].is_string()) fail(ErrorCode::bad_model, "[tokenizer] merge {} is no string", i);
+      const std::string_view text = merges[i].as_string();
+      const size_t space = text.find(' ', 1);
+      if (space == std::string_view::npos)
+        fail(ErrorCode::bad_model, "[tokenizer] merge {} is '{}', not two parts", i, text);
+      if (!unspell_bytes(text.substr(0, space), left)) left = text.substr(0, space);
+      if (!unspell_bytes(text.substr(space + 1), right)) right = text.substr(space + 1);
+      const int32_t l = b_.vocabulary().find(left), r = b_.vocabulary().find(right);
+      const int32_t merged = b_.vocabulary().find(left += right);
+      if (l >= 0 && r >= 0 && merged >= 0) b_.bpe().add_merge(l, r, merged);
+    }
+  }
+
+  void read_score_bpe() {
+    const Value::Array* scores = optional_array("tokenizer.ggml.scores", b_.vocabulary().size());
+    if (!scores) fail(ErrorCode::bad_model, "[tokenizer] tokenizer.ggml.scores is missing");
+    std::vector<float> values;
+    values.reserve(scores->size());
+    for (const Value& v : *scores) values.push_back(v.is_number() ? static_cast<float>(v.as_double()) : 0.0f);
+    for (float& v : values)
+      if (!(v == v)) v = -1e30f;
+    Bpe::Options options;
+    options.symbols = Bpe::Symbols::characters;
+    options.by_score = options.byte_fallback = true;
+    options.unknown_id = id("tokenizer.ggml.unknown_token_id");
+    b_.bpe().configure(options);
+    b_.bpe().set_scores(std::move(values));
+    traits_.add_bos = true;
+    b_.normalizer().add([](std::string_view s) { return unmarked(s); });
+    if (flag("tokenizer.ggml.add_space_prefix", true)) {
+      b_.strip_first_space(true);
+      b_.normalizer().add([](std::string_view s) { return s.empty() ? std::string() : " " + std::string(s); });
+    }
+  }
+
+  void read_special() {
+    const int32_t bos = id("tokenizer.ggml.bos_token_id"), eos = id("tokenizer.ggml.eos_token_id");
+    b_.set_bos(bos);
+    b_.set_eos(eos);
+    b_.name_token("pad_token", id("tokenizer.ggml.padding_token_id"));
+    b_.name_token("unk_token", id("tokenizer.ggml.unknown_token_id"));
+    for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) b_.add_stop(id(key));
+    if (flag("tokenizer.ggml.add_bos_token", traits_.add_bos) && bos >= 0) b_.prefix().push_back(bos);
+    if (flag("tokenizer.ggml.add_eos_token", false) && eos >= 0) b_.suffix().push_back(eos);
+  }
+
+  const Checkpoint& c_;
+  TokenizerBuilder b_;
+  Algorithm algorithm_ = Algorithm::none;
+  PreTraits traits_;
+  int64_t n_tokens_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> tokenizer_from_gguf(const Checkpoint& checkpoint) {
+  return GgufReader(checkpoint).read();
+}
+
+}  // namespace tenon

@@ -1,0 +1,218 @@
+// A tokenizer from tokenizer.json (Hugging Face tokenizers' own serialisation), with tokenizer_config.json beside it.
+#include "base/error.hpp"
+#include "text/json_fields.hpp"
+#include "text/tokenizer_build.hpp"
+
+namespace tenon {
+
+namespace {
+
+constexpr const char* kPlace = "tokenizer.json";
+
+class JsonReader {
+ public:
+  JsonReader(const Value& json, const Value* config) : json_(json), config_(config) {}
+
+  std::shared_ptr<const Tokenizer> read() {
+    const Value& model = json_member(json_, "model", kPlace);
+    const Value* type = model.find("type");
+    const std::string name = type && type->is_string() ? type->as_string() : "BPE";
+    if (name != "BPE") fail(ErrorCode::unsupported, "[tokenizer.json] model type '{}'", name);
+    if (const Value* v = json_.find("normalizer")) b_.normalizer() = Normalizer::from_json(*v);
+    if (const Value* v = json_.find("pre_tokenizer")) b_.pre() = PreTokenizer::from_json(*v);
+    if (!b_.pre().byte_level())
+      fail(ErrorCode::unsupported, "[tokenizer.json] BPE without the ByteLevel pre-tokenizer");
+    read_vocabulary(model);
+    read_merges(model);
+    read_added();
+    if (const Value* v = json_.find("post_processor")) read_post(*v, 0);
+    read_config();
+    return b_.finish();
+  }
+
+ private:
+  static int32_t id_of(const Value& v, const char* what) {
+    if (!v.is_int() || v.as_int() < 0 || v.as_int() >= (int64_t{1} << 22))
+      fail(ErrorCode::bad_model, "[tokenizer.json] {} has no usable id", what);
+    return static_cast<int32_t>(v.as_int());
+  }
+
+  void read_vocabulary(const Value& model) {
+    const Value& vocab = json_member(model, "vocab", kPlace);
+    if (!vocab.is_object()) fail(ErrorCode::bad_model, "[tokenizer.json] model.vocab is no object");
+    size_t top = 0;
+    for (const auto& [text, id] : vocab.as_object()) top = std::max<size_t>(top, id_of(id, "a vocabulary entry") + 1u);
+    for (const Value& t : added_list())
+      top = std::max<size_t>(top, id_of(json_member(t, "id", kPlace), "an added token") + 1u);
+    b_.vocabulary().resize(top);
+    b_.vocabulary().reserve_index(top);
+    std::string bytes;
+    for (const auto& [text, id] : vocab.as_object()) {
+      const int32_t i = static_cast<int32_t>(id.as_int());
+      b_.vocabulary().set(i, unspell_bytes(text, bytes) ? bytes : text, TokenKind::normal);
+      b_.vocabulary().index(i);
+    }
+    Bpe::Options options;
+    options.ignore_merges = json_bool(model, "ignore_merges", false);
+    options.fuse_unknown = json_bool(model, "fuse_unk", false);
+    if (const Value* unk = model.find("unk_token"); unk && unk->is_string())
+      if (const Value* id = vocab.find(unk->as_string())) options.unknown_id = static_cast<int32_t>(id->as_int());
+    b_.bpe().configure(options);
+    for (int b = 0; b < 256; ++b) {
+      const char c = static_cast<char>(b);
+      b_.bpe().set_byte(static_cast<uint8_t>(b), b_.vocabulary().find({&c, 1}));
+    }
+    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
+      if (const Value* v = model.find(key); v && v->is_string() && !v->as_string().empty())
+        fail(ErrorCode::unsupported, "[tokenizer.json] model.{} '{}'", key, v->as_string());
+  }
+
+  int32_t part(std::string_view spelled, std::string& bytes, size_t merge) const {
+    if (!unspell_bytes(spelled, bytes)) bytes = spelled;
+    const int32_t id = vocabulary_->find(bytes);
+    if (id < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} names '{}', which is no token", merge, spelled);
+    return id;
+  }
+
+  void read_merges(const Value& model) {
+    const Value::Array& merges = json_array(model, "merges", kPlace);
+    vocabulary_ = &b_.vocabulary();
+    b_.bpe().reserve_merges(merges.size());
+    std::string left, right;
+    for (size_t i = 0; i < merges.size(); ++i) {
+      std::string_view l, r;
+      if (merges[i].is_array() && merges[i].as_array().size() == 2) {
+        l = merges[i].as_array()[0].as_string();
+        r = merges[i].as_array()[1].as_string();
+      } else {
+        const std::string_view text = merges[i].as_string();
+        const size_t space = text.find(' ');
+        if (space == std::string_view::npos)
+          fail(ErrorCode::bad_model, "[tokenizer.json] merge {} is '{}', not two parts", i, text);
+        l = text.substr(0, space);
+        r = text.substr(space + 1);
+      }
+      const int32_t a = part(l, left, i), b = part(r, right, i);
+      const int32_t merged = vocabulary_->find(left += right);
+      if (merged < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} makes '{}{}', which is no token", i, l, r);
+      b_.bpe().add_merge(a, b, merged);
+    }
+  }
+
+  const Value::Array& added_list() const {
+    static const Value::Array kNone;
+    const Value* added = json_.find("added_tokens");
+    return added && added->is_array() ? added->as_array() : kNone;
+  }
+
+  void read_added() {
+    for (const Value& t : added_list()) {
+      AddedToken token;
+      token.id = id_of(json_member(t, "id", kPlace), "an added token");
+      token.content = json_string(t, "content", kPlace);
+      token.special = json_bool(t, "special", false);
+      token.lstrip = json_bool(t, "lstrip", false);
+      token.rstrip = json_bool(t, "rstrip", false);
+      token.single_word = json_bool(t, "single_word", false);
+      b_.vocabulary().set(token.id, token.content, token.special ? TokenKind::control : TokenKind::user_defined);
+      const bool normalized = json_bool(t, "normalized", !token.special) && !b_.normalizer().empty();
+      if (normalized) token.content = b_.normalizer()(token.content);
+      (normalized ? b_.added_normalized() : b_.added()).add(std::move(token));
+    }
+  }
+
+  int32_t find(const std::string& text) {
+    for (const int32_t id : {b_.added().find(text), b_.added_normalized().find(text), b_.vocabulary().find(text)})
+      if (id >= 0) return id;
+    return -1;
+  }
+
+  void read_post(const Value& post, int depth) {
+    if (post.is_null()) return;
+    if (depth > 16) fail(ErrorCode::bad_model, "[tokenizer.json] post_processor nested deeper than 16");
+    const std::string type = json_string(post, "type", kPlace);
+    if (type == "Sequence") {
+      for (const Value& p : json_array(post, "processors", kPlace)) read_post(p, depth + 1);
+    } else if (type == "TemplateProcessing") {
+      read_template(post);
+    } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+      b_.prefix().push_back(pair_id(json_member(post, "cls", kPlace)));
+      b_.suffix().push_back(pair_id(json_member(post, "sep", kPlace)));
+    } else if (type != "ByteLevel") {
+      fail(ErrorCode::unsupported, "[tokenizer.json] post_processor type '{}'", type);
+    }
+  }
+
+  int32_t pair_id(const Value& v) {
+    if (!v.is_array() || v.as_array().size() != 2) fail(ErrorCode::bad_model, "[tokenizer.json] no [token, id] pair");
+    return known(id_of(v.as_array()[1], "a post-processor token"));
+  }
+
+  int32_t known(int32_t id) {
+    if (!b_.vocabulary().contains(id))
+      fail(ErrorCode::bad_model, "[tokenizer.json] post_processor names id {}, the vocabulary has {}", id,
+           b_.vocabulary().size());
+    return id;
+  }
+
+  void read_template(const Value& post) {
+    const Value* tokens = post.find("special_tokens");
+    bool before = true;
+    for (const Value& item : json_array(post, "single", kPlace)) {
+      if (item.find("Sequence")) {
+        before = false;
+        continue;
+      }
+      const std::string name = json_string(json_member(item, "SpecialToken", kPlace), "id", kPlace);
+      const Value* entry = tokens ? tokens->find(name) : nullptr;
+      if (!entry)
+        fail(ErrorCode::bad_model, "[tokenizer.json] post_processor names '{}', which it does not define", name);
+      for (const Value& id : json_array(*entry, "ids", kPlace))
+        (before ? b_.prefix() : b_.suffix()).push_back(known(id_of(id, "a post-processor token")));
+    }
+  }
+
+  // Named special tokens are strings, or objects with "content".
+  void read_config() {
+    if (!config_) return;
+    for (const char* name :
+         {"bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token"}) {
+      const Value* v = config_->find(name);
+      if (v && v->is_object()) v = v->find("content");
+      if (!v || !v->is_string()) continue;
+      const int32_t id = find(v->as_string());
+      if (id < 0) continue;
+      b_.name_token(name, id);
+      if (std::string_view(name) == "bos_token") bos_ = id;
+      if (std::string_view(name) == "eos_token") eos_ = id;
+    }
+    b_.set_bos(bos_);
+    b_.set_eos(eos_);
+    apply_flag("add_bos_token", bos_, b_.prefix(), true);
+    apply_flag("add_eos_token", eos_, b_.suffix(), false);
+  }
+
+  // An explicit flag wins over the post-processor's template.
+  void apply_flag(const char* key, int32_t id, std::vector<int32_t>& around, bool front) {
+    const Value* flag = config_->find(key);
+    if (!flag || !flag->is_bool() || id < 0) return;
+    const auto at = front ? around.begin() : around.end() - (around.empty() ? 0 : 1);
+    const bool there = !around.empty() && *at == id;
+    if (flag->as_bool() && !there) around.insert(front ? around.begin() : around.end(), id);
+    if (!flag->as_bool() && there) around.erase(at);
+  }
+
+  const Value& json_;
+  const Value* config_;
+  TokenizerBuilder b_;
+  const Vocabulary* vocabulary_ = nullptr;
+  int32_t bos_ = -1, eos_ = -1;
+};
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> tokenizer_from_json(const Value& json, const Value* config) {
+  return JsonReader(json, config).read();
+}
+
+}  // namespace tenon
