@@ -238,7 +238,11 @@ class Parser {
     in_.need(n * least_bytes(type), "array");
     Value::Array items;
     items.reserve(n);
-    for (uint64_t i = 0; i < n; ++i) items.push_back(scalar(type));
+    if (type == kString) {  // a vocabulary has hundreds of thousands
+      for (uint64_t i = 0; i < n; ++i) items.emplace_back(in_.string("string", kMaxString));
+    } else {
+      for (uint64_t i = 0; i < n; ++i) items.push_back(scalar(type));
+    }
     return Value(std::move(items));
   }
 
