@@ -222,9 +222,9 @@ void Engine::finish(Sequence& seq, FinishReason reason, std::string error) {
 void Engine::drop_finished() {
   std::vector<SequencePtr> ended;
   for (auto* list : {&waiting_, &running_}) {
-    auto keep = std::stable_partition(list->begin(), list->end(), [](const auto& seq) { return !seq->finished; });
-    std::move(keep, list->end(), std::back_inserter(ended));
-    list->erase(keep, list->end());
+    for (auto& seq : *list)
+      if (seq->finished) ended.push_back(std::move(seq));
+    std::erase(*list, nullptr);
   }
   int64_t new_tokens = 0;
   for (auto& seq : ended) {
@@ -270,7 +270,10 @@ void Engine::cancel_all() {
 
 void Engine::start() {
   if (thread_.joinable()) return;
-  stopping_ = false;
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = false;
+  }
   thread_ = std::thread([this] { loop(); });
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -31,6 +32,24 @@ void add_ids(const Value* value, int64_t n_vocab, std::set<int32_t>& ids) {
   } else if (value->is_int() && value->as_int() >= 0 && value->as_int() < n_vocab) {
     ids.insert(static_cast<int32_t>(value->as_int()));
   }
+}
+
+/// Tied weights count once; each weight counts in the storage that `weights` has.
+uint64_t bytes_per_token(const Graph& graph, const std::vector<HostTensor>& weights) {
+  std::map<const std::byte*, uint64_t> read;
+  for (const Node& node : graph.nodes) {
+    if (node.op == "tenon.embed/1") continue;
+    for (ValueId id : node.inputs) {
+      if (id == 0 || graph.value(id).kind != ValueKind::weight) continue;
+      const HostTensor& w = weights[graph.value(id).weight - 1];
+      const bool experts = node.op == "tenon.moe_ffn/1" && !w.shape.empty() && w.shape[0] > 0;
+      const auto chosen = experts ? static_cast<uint64_t>(graph.value(node.inputs[1]).shape.back()) : 1;
+      read[w.data] = experts ? w.bytes / static_cast<uint64_t>(w.shape[0]) * chosen : w.bytes;
+    }
+  }
+  uint64_t sum = 0;
+  for (const auto& [data, bytes] : read) sum += bytes;
+  return sum;
 }
 
 }  // namespace
@@ -91,6 +110,7 @@ void Model::compile(const LoadOptions& options) {
   std::set<const std::byte*> seen;
   for (const HostTensor& w : weights)
     if (seen.insert(w.data).second) info_.weight_bytes += w.bytes;
+  info_.decode_bytes = bytes_per_token(graph_, weights);
 
   if (backend_->wants_fused()) info_.passes = optimise(graph_);
   const int64_t max_rows = options.all_logits ? options.max_tokens : std::min(options.max_seqs, options.max_tokens);

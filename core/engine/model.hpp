@@ -43,6 +43,7 @@ struct ModelInfo {
   std::vector<std::string> passes;  // rewrite passes that changed the graph
   double load_s = 0;
   uint64_t weight_bytes = 0, arena_bytes = 0, page_bytes = 0;
+  uint64_t decode_bytes = 0;  // of weights that one token reads: the chosen experts' only, no embedding table
   int32_t n_pages = 0;
   int64_t n_ctx_trained = 0;
 };
