@@ -1,0 +1,12 @@
+# Kernel sources with their instruction flags.
+set(k ${CMAKE_CURRENT_LIST_DIR})
+set(avx2_flags -mavx2 -mfma -mf16c)
+# GCC 12's own AVX-512 header starts results from themselves and warns about it.
+set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+
+set(tenon_linear_kernels ${k}/avx2/linear_avx2.cpp ${k}/avx512/linear_avx512.cpp)
+set(tenon_linear_emulated ${k}/emulated/linear_emulated.cpp)
+set_source_files_properties(${k}/avx2/linear_avx2.cpp ${k}/emulated/linear_emulated.cpp PROPERTIES
+  COMPILE_OPTIONS "${avx2_flags}")
+set_source_files_properties(${k}/avx512/linear_avx512.cpp PROPERTIES COMPILE_OPTIONS "${avx512_flags}")

@@ -1,0 +1,67 @@
+// The CPU backend's kernels that are not matrix products: norms, activations, rotation, attention over one KV page.
+// One source (vector_impl.inc) is compiled once per instruction set; each compilation yields one table below.
+// Plain pointers only, so that no inline code is shared between files compiled with different flags.
+#pragma once
+
+#include <stdint.h>
+
+namespace tenon::cpu {
+
+/// The same order as tenon::Activation, which the kernels cannot include.
+enum class VecAct : uint8_t {
+  identity,
+  silu,
+  gelu_erf,
+  gelu_tanh,
+  relu,
+  relu2,
+  sigmoid,
+  tanh,
+  softplus,
+  exp,
+  neg,
+  sqrt
+};
+
+inline constexpr int kAttnPage = 32;  // keys per page, as kPageTokens
+
+/// The running softmax of some queries that look at the same keys. Rows of `q` are dk apart, rows of `acc` dv_pad.
+struct AttnTile {
+  int64_t nq, dk, dv_pad;  // dv_pad: dv rounded up to 16
+  float softcap;           // 0: none
+  bool half;               // keys and values are float16, else float32
+  const float* q;          // [nq][dk], already multiplied by the score's scale
+  const int32_t *lo, *hi;  // [nq] first and last visible key position
+  float *max, *sum, *acc;  // [nq], [nq], [nq][dv_pad]
+  float* s;                // [nq][32] scratch: scores, then weights
+  float *kf, *vf;          // [dk][32] and [32][dv_pad] scratch, used for halves when nq is large
+};
+
+/// One instruction set's kernels. Keys of a page are stored [dk][32] (so that a score needs no horizontal sum), values
+/// [32][dv_pad] with zeros in the padding.
+struct VectorKernels {
+  const char* name;  // "avx512", "avx2", "x86-64"
+  void (*rms_norm)(const float* x, const float* w, float eps, float* y, int64_t n);
+  void (*layer_norm)(const float* x, const float* w, const float* b, float eps, float* y, int64_t n);
+  void (*add)(const float* a, const float* b, float* y, int64_t n);
+  void (*mul)(const float* a, const float* b, float* y, int64_t n);
+  void (*axpy)(float a, const float* x, float* y, int64_t n);  // y += a * x
+  void (*scale_shift)(const float* x, float scale, float shift, float* y, int64_t n);
+  void (*softcap)(const float* x, float cap, float* y, int64_t n);
+  void (*unary)(VecAct act, const float* x, float* y, int64_t n);
+  void (*glu)(VecAct act, const float* gate, const float* up, float* y, int64_t n);
+  /// y = scale * rotate(x) for one head of d elements. neox: cos and sin hold n_rot / 2 each; interleaved: n_rot each,
+  /// every value twice, sin negated at even places.
+  void (*rope)(const float* x, const float* cos, const float* sin, int64_t n_rot, bool interleaved, float scale,
+               float* y, int64_t d);
+  /// Writes one token's key or value into its slot of a page.
+  void (*store_key)(const float* k, int64_t dk, int64_t slot, bool half, void* page);
+  void (*store_value)(const float* v, int64_t dv, int64_t dv_pad, int64_t slot, bool half, void* page);
+  void (*attn_begin)(const AttnTile& tile);
+  /// Keys [key0, key0 + n_keys) of one page join the running softmax.
+  void (*attn_page)(const AttnTile& tile, const void* k_page, const void* v_page, int64_t key0, int64_t n_keys);
+};
+
+extern const VectorKernels kVectorX86, kVectorAvx2, kVectorAvx512;
+
+}  // namespace tenon::cpu
