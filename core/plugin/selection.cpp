@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/error.hpp"
 
@@ -109,20 +110,21 @@ int prefer(const Candidate& a, const Candidate& b, std::span<const PluginRow> ro
   return compare_versions(rows[a.row].note->version, rows[b.row].note->version);
 }
 
-Selection choose(std::vector<Candidate> fitting, std::span<const PluginRow> rows,
+Selection choose(const std::vector<Candidate>& fitting, std::span<const PluginRow> rows,
                  std::vector<std::string> passed_over) {
-  const auto better = [&](const Candidate& a, const Candidate& b) { return prefer(a, b, rows) > 0; };
-  std::stable_sort(fitting.begin(), fitting.end(), better);
-  const Candidate& best = fitting.front();
-  for (size_t i = 1; i < fitting.size(); ++i) {
-    const PluginRow &first = rows[best.row], &second = rows[fitting[i].row];
-    if (prefer(best, fitting[i], rows) == 0)
+  const Candidate* best = &fitting.front();
+  for (const Candidate& other : fitting)
+    if (prefer(other, *best, rows) > 0) best = &other;
+  for (const Candidate& other : fitting) {
+    if (&other == best) continue;
+    const PluginRow &first = rows[best->row], &second = rows[other.row];
+    if (prefer(*best, other, rows) == 0)
       fail(ErrorCode::bad_plugin, "[plugin] {} ({}) and {} ({}) both take the model with score {}", first.file.string(),
-           row_text(first), second.file.string(), row_text(second), best.score);
+           row_text(first), second.file.string(), row_text(second), best->score);
     passed_over.push_back(fmt::format("{}: {} scores {}, the chosen {}", row_text(second),
-                                      second.note->archs[fitting[i].arch].name, fitting[i].score, best.score));
+                                      second.note->archs[other.arch].name, other.score, best->score));
   }
-  return {best.row, best.arch, best.score, best.why, std::move(passed_over)};
+  return {best->row, best->arch, best->score, best->why, std::move(passed_over)};
 }
 
 bool is_number(std::string_view text) {
@@ -183,14 +185,15 @@ Selection select_plugin(const ModelNames& names, std::span<const PluginRow> rows
                         std::string_view pin) {
   std::vector<Candidate> candidates = prefilter(names, rows, pin);
   if (candidates.empty()) fail_without_candidates(names, rows, pin);
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [&](const Candidate& a, const Candidate& b) { return rows[a.row].trust > rows[b.row].trust; });
+  std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
+    return std::tuple(rows[b.row].trust, a.row, a.arch) < std::tuple(rows[a.row].trust, b.row, b.arch);
+  });
   std::vector<std::string> passed_over;
   for (auto begin = candidates.begin(); begin != candidates.end();) {
     const auto end = std::find_if(begin, candidates.end(),
                                   [&](const Candidate& c) { return rows[c.row].trust != rows[begin->row].trust; });
-    std::vector<Candidate> fitting = score_tier({begin, end}, rows, score, passed_over);
-    if (!fitting.empty()) return choose(std::move(fitting), rows, std::move(passed_over));
+    const std::vector<Candidate> fitting = score_tier({begin, end}, rows, score, passed_over);
+    if (!fitting.empty()) return choose(fitting, rows, std::move(passed_over));
     begin = end;
   }
   fail(ErrorCode::not_found, "[plugin] no plugin takes {}: {}", names_text(names), fmt::join(passed_over, "; "));
