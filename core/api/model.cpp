@@ -38,7 +38,7 @@ SamplingParams Model::default_sampling() const {
 }
 
 std::vector<int32_t> Model::prompt_ids(std::string_view text_of_user, bool raw) {
-  if (raw || !text().has_chat_template()) return text().encode(text_of_user, {});
+  if (raw || !text().has_chat_template()) return text().encode(text_of_user, {.parse_special = true});
   Value::Object turn;
   turn.emplace_back("role", "user");
   turn.emplace_back("content", text_of_user);

@@ -38,10 +38,10 @@ struct GenerateOptions {
 };
 
 struct Generation {
-  std::string text;
-  std::vector<int32_t> ids;
+  std::string text = {};
+  std::vector<int32_t> ids = {};
   FinishReason reason = FinishReason::stop;
-  std::string finish_reason;  // "stop", "length", "cancelled"
+  std::string finish_reason = {};  // "stop", "length", "cancelled"
   int64_t prompt_tokens = 0;
   double prompt_s = 0, decode_s = 0;
 };
