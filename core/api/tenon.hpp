@@ -3,6 +3,7 @@
 
 #include "api/inspect.hpp"
 #include "api/model.hpp"
+#include "api/probe.hpp"
 #include "api/text.hpp"
 #include "base/error.hpp"
 #include "base/value.hpp"

@@ -1,0 +1,164 @@
+"""What the command-line tests share: running tenon, and editing copies of the golden row's files.
+
+Environment: TENON (the binary), TENON_PLUGINS (the built plugins' directory), TENON_SOURCE_DIR."""
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+
+TENON = os.environ["TENON"]
+PLUGINS = pathlib.Path(os.environ["TENON_PLUGINS"])
+GOLDEN = pathlib.Path(os.environ["TENON_SOURCE_DIR"]) / "tests" / "golden"
+DENSE = GOLDEN / "llama"
+EXPERTS = GOLDEN / "mixtral"
+
+
+class Done:
+    def __init__(self, args, process):
+        self.args, self.status = args, process.returncode
+        self.stdout, self.stderr = process.stdout, process.stderr.decode(errors="replace")
+
+    def json(self):
+        return json.loads(self.stdout)
+
+
+def tenon(*args, stdin=b"", env=None, timeout=120):
+    args = [str(a) for a in args]
+    return Done(args, subprocess.run([TENON, *args], input=stdin, capture_output=True, timeout=timeout,
+                                     env={**os.environ, **(env or {})}))
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self._folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self._folder.cleanup)
+        self.folder = pathlib.Path(self._folder.name)
+
+    def works(self, *args, **options):
+        done = tenon(*args, **options)
+        self.assertEqual(done.status, 0, f"{done.args}\n{done.stderr}")
+        return done
+
+    def refused(self, *args, names=(), status=(1, 2), **options):
+        """The command fails with one clear line on stderr that holds every string of `names`, and with no crash."""
+        done = tenon(*args, **options)
+        self.assertIn(done.status, status, f"{done.args}\n{done.stderr}")
+        lines = done.stderr.strip().splitlines()
+        errors = [line for line in lines if line.startswith("tenon: error: ")]
+        self.assertEqual(len(errors), 1, done.stderr)
+        self.assertEqual(lines[-1], errors[0])
+        for name in names:
+            self.assertIn(name, errors[0])
+        return done
+
+    def copy_hf(self, row=DENSE, config=None, tensors=None):
+        """A copy of the row's model directory; `config` edits config.json in place, `tensors` the safetensors header."""
+        folder = self.folder / "hf"
+        shutil.copytree(row / "hf", folder)
+        if config:
+            values = json.loads((folder / "config.json").read_text())
+            config(values)
+            (folder / "config.json").write_text(json.dumps(values))
+        if tensors:
+            edit_safetensors(folder / "model.safetensors", tensors)
+        return folder
+
+    def copy_gguf(self, edit, row=DENSE):
+        gguf = Gguf(row / "model.gguf")
+        edit(gguf)
+        path = self.folder / "model.gguf"
+        gguf.write(path)
+        return path
+
+
+def edit_safetensors(path, edit):
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    body = bytearray(data[8 + size:])
+    edit(header, body)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+
+class Gguf:
+    """A GGUF v3 file taken apart: `kv` key -> (type, value), `tensors` name -> [dims, type, offset], the data's bytes."""
+
+    def __init__(self, path):
+        self.raw, self.at = path.read_bytes(), 8
+        n_tensors, n_kv = self.take("Q"), self.take("Q")
+        self.kv, self.tensors = {}, {}
+        for _ in range(n_kv):
+            key, kind = self.text(), self.take("I")
+            self.kv[key] = (kind, self.value(kind))
+        for _ in range(n_tensors):
+            name = self.text()
+            dims = [self.take("Q") for _ in range(self.take("I"))]
+            self.tensors[name] = [dims, self.take("I"), self.take("Q")]
+        self.data = self.raw[(self.at + 31) // 32 * 32:]
+
+    def take(self, code):
+        value = struct.unpack_from("<" + code, self.raw, self.at)[0]
+        self.at += struct.calcsize("<" + code)
+        return value
+
+    def text(self):
+        size = self.take("Q")
+        self.at += size
+        return self.raw[self.at - size:self.at]
+
+    def value(self, kind):
+        if kind == 8:
+            return self.text()
+        if kind == 9:
+            element, count = self.take("I"), self.take("Q")
+            return element, [self.value(element) for _ in range(count)]
+        return self.take(SCALARS[kind])
+
+    def write(self, path):
+        def text(b):
+            return struct.pack("<Q", len(b)) + b
+
+        def value(kind, v):
+            if kind == 8:
+                return text(v)
+            if kind == 9:
+                return struct.pack("<IQ", v[0], len(v[1])) + b"".join(value(v[0], x) for x in v[1])
+            return struct.pack("<" + SCALARS[kind], v)
+
+        out = b"GGUF" + struct.pack("<IQQ", 3, len(self.tensors), len(self.kv))
+        for key, (kind, v) in self.kv.items():
+            out += text(key) + struct.pack("<I", kind) + value(kind, v)
+        for name, (dims, kind, offset) in self.tensors.items():
+            out += text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, offset)
+        out += b"\0" * (-len(out) % 32)
+        path.write_bytes(out + self.data)
+
+    def set(self, key, kind, value):
+        self.kv[key.encode()] = (kind, value)
+
+
+def read_npy(path):
+    """(shape, values) of a float32 .npy file in C order, without numpy."""
+    data = path.read_bytes()
+    assert data[:8] == b"\x93NUMPY\x01\x00"
+    size = struct.unpack_from("<H", data, 8)[0]
+    header = eval(data[10:10 + size], {"__builtins__": {}})
+    assert header["descr"] == "<f4" and not header["fortran_order"]
+    body = data[10 + size:]
+    return header["shape"], struct.unpack(f"<{len(body) // 4}f", body)
+
+
+def tokens_of(row=DENSE):
+    return ",".join(map(str, json.loads((row / "tokens.json").read_text())["tokens"]))
+
+
+def greedy_of(row=DENSE):
+    return json.loads((row / "greedy.json").read_text())

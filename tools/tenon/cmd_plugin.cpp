@@ -1,0 +1,73 @@
+// tenon plugin list, tenon plugin info: which plugins are there and what their files say, without running them.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands.hpp"
+#include "options.hpp"
+
+namespace tenon::tool {
+
+namespace {
+
+struct PluginCommand {
+  PluginOptions plugins;
+  std::string which;
+};
+
+std::string text_of(const Value& object, std::string_view key) {
+  const Value* v = object.find(key);
+  if (!v || v->is_null()) return "-";
+  return v->is_string() ? v->as_string() : to_json(*v);
+}
+
+/// The names under which models announce the plugin's architectures, each once.
+std::string names_of(const Value& plugin) {
+  std::vector<std::string> names;
+  for (std::string_view kind : {"architectures.hf", "architectures.model_type", "architectures.gguf"}) {
+    const Value* list = plugin.find_path(kind);
+    if (!list || !list->is_array()) continue;
+    for (const Value& name : list->as_array())
+      if (std::find(names.begin(), names.end(), name.as_string()) == names.end()) names.push_back(name.as_string());
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+int list(const PluginCommand& o) {
+  const Value plugins = api::list_plugins(o.plugins.paths());
+  if (o.plugins.json) {
+    write_out(to_json(plugins) + "\n");
+    return 0;
+  }
+  for (const Value& p : plugins.as_array()) {
+    write_out(fmt::format("{:<16} {:<8} {:<10} {}  ({})\n", text_of(p, "id"), text_of(p, "version"),
+                          text_of(p, "status"), names_of(p), text_of(p, "file")));
+    if (const std::string reason = text_of(p, "reason"); reason != "-" && !reason.empty())
+      write_out(fmt::format("{:<16} {}\n", "", reason));
+  }
+  return 0;
+}
+
+int info(const PluginCommand& o) {
+  const Value plugin = api::plugin_info(o.which, o.plugins.paths());
+  write_out((o.plugins.json ? to_json(plugin) : to_json_pretty(plugin)) + "\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_plugin(CLI::App& app, Commands& commands) {
+  CLI::App* plugin = app.add_subcommand("plugin", "List plugins, show what one says about itself");
+  plugin->require_subcommand(1);
+  auto l = std::make_shared<PluginCommand>();
+  CLI::App* list_command = plugin->add_subcommand("list", "All plugins found, refused ones with their reason");
+  add_plugin_options(*list_command, l->plugins);
+  commands.emplace_back(list_command, [l] { return list(*l); });
+  auto i = std::make_shared<PluginCommand>();
+  CLI::App* info_command = plugin->add_subcommand("info", "One plugin, by file or id; its code does not run");
+  info_command->add_option("PLUGIN", i->which, "A .so file or a plugin's id")->required();
+  add_plugin_options(*info_command, i->plugins);
+  commands.emplace_back(info_command, [i] { return info(*i); });
+}
+
+}  // namespace tenon::tool
