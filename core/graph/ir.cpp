@@ -21,17 +21,18 @@ std::string shape_text(const Shape& shape) {
 
 std::string location_text(const Location& at) {
   const size_t slash = at.file.find_last_of('/');
-  std::string text = slash == std::string::npos ? at.file : at.file.substr(slash + 1);
-  if (text.empty()) text = "unknown place";
-  if (at.line > 0) text += ":" + std::to_string(at.line);
-  std::string inside = at.scope;
-  if (at.layer >= 0) {
-    const std::string layer = std::to_string(at.layer);
-    const std::string prefix = "layers." + layer;
-    if (inside == prefix || inside.starts_with(prefix + ".")) inside.erase(0, prefix.size() + 1);
-    inside = "layer " + layer + (inside.empty() ? "" : ", " + inside);
-  }
-  return inside.empty() ? text : text + " (" + inside + ")";
+  std::string_view file = at.file;
+  if (slash != std::string::npos) file.remove_prefix(slash + 1);
+  if (file.empty()) file = "unknown place";
+  const std::string place = at.line > 0 ? fmt::format("{}:{}", file, at.line) : std::string(file);
+  std::string_view inside = at.scope;
+  if (at.layer < 0) return inside.empty() ? place : fmt::format("{} ({})", place, inside);
+  const std::string prefix = fmt::format("layers.{}", at.layer);
+  if (inside == prefix)
+    inside = "";
+  else if (inside.starts_with(prefix) && inside[prefix.size()] == '.')
+    inside.remove_prefix(prefix.size() + 1);
+  return fmt::format("{} (layer {}{}{})", place, at.layer, inside.empty() ? "" : ", ", inside);
 }
 
 int64_t Graph::param_int(std::string_view key) const {

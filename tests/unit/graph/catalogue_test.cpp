@@ -1,0 +1,203 @@
+// Shape inference and refusals of every op.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.hpp"
+#include "graph_builder.hpp"
+
+using namespace tenon;
+using std::string;
+using tenon::test::GraphBuilder;
+
+namespace {
+
+constexpr int64_t T = kDimTokens;
+
+/// The message of the Error{bad_plugin} that `fn` throws; "" when it does not.
+template <typename Fn>
+string refusal(Fn&& fn) {
+  try {
+    fn();
+  } catch (const Error& e) {
+    CHECK(e.code() == ErrorCode::bad_plugin);
+    return e.what();
+  }
+  return "";
+}
+
+bool has(const string& text, std::initializer_list<const char*> parts) {
+  for (const char* part : parts)
+    if (text.find(part) == string::npos) {
+      MESSAGE("\"", text, "\" lacks \"", part, "\"");
+      return false;
+    }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("every op has an id, a contract and sane counts") {
+  CHECK(all_ops().size() == 20);
+  for (const OpDef& op : all_ops()) {
+    CAPTURE(op.id);
+    CHECK(find_op(op.id) == &op);
+    CHECK(op.contract.find("->") != std::string_view::npos);
+    CHECK(op.min_inputs <= op.max_inputs);
+  }
+  CHECK(find_op("tenon.nothing/1") == nullptr);
+}
+
+TEST_CASE("dense ops infer their shapes") {
+  GraphBuilder b;
+  const ValueId x = b.rows({16});
+  CHECK(b.shape(x) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.linear/1", {x, b.weight("w", {24, 16}), b.weight("b", {24})})) == Shape{T, 24});
+  CHECK(b.shape(b.op("tenon.linear/1", {x, b.weight("w2", {24, 16})})) == Shape{T, 24});
+  CHECK(b.shape(b.op("tenon.rms_norm/1", {x, b.weight("n", {16})}, {{"eps", 1e-5}})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.layer_norm/1", {x, 0, b.weight("lb", {16})}, {{"eps", 1e-5}})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.add/1", {x, b.weight("row", {16})})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.mul/1", {x, x})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.scale_shift/1", {x}, {{"scale", 2.0}})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.unary/1", {x}, {{"act", string("relu2")}})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.glu/1", {x, x}, {{"act", string("silu")}})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.softcap/1", {x}, {{"cap", 30.0}})) == Shape{T, 16});
+  const ValueId heads = b.op("tenon.reshape/1", {x}, {{"shape", Shape{T, 4, 4}}});
+  CHECK(b.shape(heads) == Shape{T, 4, 4});
+  CHECK(b.shape(b.op("tenon.slice/1", {x}, {{"start", int64_t{4}}, {"length", int64_t{12}}})) == Shape{T, 12});
+  CHECK(b.shape(b.op("tenon.take_rows/1", {heads, b.input("rows")})) == Shape{kDimRows, 4, 4});
+}
+
+TEST_CASE("attention, rope and experts infer their shapes") {
+  GraphBuilder b;
+  const ValueId q = b.rows({4, 8}), k = b.rows({2, 8}), v = b.rows({2, 6}), pos = b.input("positions");
+  const Attrs rope = {{"layout", string("neox")}, {"n_rot", int64_t{6}}};
+  CHECK(b.shape(b.op("tenon.rope/1", {q, pos, b.weight("f", {3})}, rope)) == Shape{T, 4, 8});
+  CHECK(b.shape(b.op("tenon.attention/1", {q, k, v, b.weight("s", {4})}, {{"scale", 0.5}}, {b.kv(2, 8, 6)})) ==
+        Shape{T, 4, 6});
+  const ValueId x = b.rows({16});
+  const auto route =
+      b.ops("tenon.moe_route/1", {x, b.weight("rb", {16})},
+            {{"k", int64_t{2}}, {"score", string("sigmoid")}, {"renormalise", int64_t{1}}, {"scale", 2.5}});
+  REQUIRE(route.size() == 2);
+  CHECK(b.graph.value(route[0]).elem == Elem::i32);
+  CHECK(b.shape(route[1]) == Shape{T, 2});
+  const ValueId gate = b.weight("eg", {16, 12, 16}), up = b.weight("eu", {16, 12, 16}),
+                down = b.weight("ed", {16, 16, 12});
+  CHECK(b.shape(b.op("tenon.moe_ffn/1", {x, route[0], route[1], gate, up, down}, {{"act", string("silu")}})) ==
+        Shape{T, 16});
+}
+
+TEST_CASE("host ops infer their shapes") {
+  GraphBuilder b;
+  const ValueId x = b.rows({16}), w = b.weight("w", {24, 16}), bias = b.weight("b", {24}),
+                narrow = b.weight("n", {8, 16});
+  const auto group = b.ops("host.linear_group", {x, w, bias, narrow, 0});
+  REQUIRE(group.size() == 2);
+  CHECK(b.shape(group[0]) == Shape{T, 24});
+  CHECK(b.shape(group[1]) == Shape{T, 8});
+  CHECK(b.shape(b.op("host.linear_glu", {x, w, bias, w, 0}, {{"act", string("silu")}})) == Shape{T, 24});
+  CHECK(b.shape(b.op("host.linear_add", {x, w, 0, group[0]})) == Shape{T, 24});
+  CHECK_THROWS_AS(b.op("host.linear_add", {x, w, 0, x}), Error);
+  CHECK_THROWS_AS(b.op("host.linear_group", {x, w, bias, narrow}), Error);
+}
+
+TEST_CASE("refusals name the op, both facts and the place") {
+  GraphBuilder b;
+  const ValueId x = b.rows({16});
+  const string text = refusal([&] { b.op("tenon.linear/1", {x, b.weight("w", {24, 12})}); });
+  CHECK(has(text, {"[tenon.linear/1]", "[24, 12]", "[tokens, 16]", "demo.cpp:42 (layer 3, attn)"}));
+  CHECK(text.find("plugins/x") == string::npos);
+  CHECK(has(refusal([&] { b.op("tenon.nothing/1", {x}); }), {"unknown op", "tenon.nothing/1", "demo.cpp:42"}));
+  CHECK(has(refusal([&] { b.op("tenon.linear/1", {x}); }), {"1 operands", "2 to 3"}));
+  CHECK(has(refusal([&] { b.op("tenon.mul/1", {x, 999}); }), {"operand id 999"}));
+  CHECK(has(refusal([&] { b.op("tenon.mul/1", {x, 0}); }), {"operand 1 (b) is absent"}));
+  CHECK(has(refusal([&] { b.op("tenon.add/1", {x, b.rows({8})}); }), {"[tokens, 8]", "[tokens, 16]"}));
+  CHECK(has(refusal([&] { b.op("tenon.rms_norm/1", {b.input("tokens")}, {{"eps", 1e-5}}); }), {"i32", "expected f32"}));
+  CHECK(has(refusal([&] { b.op("tenon.rms_norm/1", {b.weight("w9", {4})}, {{"eps", 1e-5}}); }), {"is a weight"}));
+  CHECK(has(refusal([&] { b.op("tenon.linear/1", {x, x}); }), {"is computed, expected a weight"}));
+}
+
+TEST_CASE("attributes are checked by name, kind and value") {
+  GraphBuilder b;
+  const ValueId x = b.rows({16});
+  CHECK(has(refusal([&] { b.op("tenon.rms_norm/1", {x}); }), {"\"eps\" is missing"}));
+  CHECK(has(refusal([&] { b.op("tenon.rms_norm/1", {x}, {{"eps", int64_t{1}}}); }),
+            {"\"eps\" is an integer, expected a real"}));
+  CHECK(has(refusal([&] { b.op("tenon.rms_norm/1", {x}, {{"eps", 1e-5}, {"group", int64_t{1}}}); }),
+            {"\"group\" is not one"}));
+  CHECK(has(refusal([&] { b.op("tenon.softcap/1", {x}, {{"cap", 0.0}}); }), {"cap 0"}));
+  CHECK(has(refusal([&] { b.op("tenon.softcap/1", {x}, {{"cap", std::nan("")}}); }), {"\"cap\" is not finite"}));
+  CHECK(
+      has(refusal([&] { b.op("tenon.unary/1", {x}, {{"act", string("swish")}}); }), {"unknown act \"swish\"", "silu"}));
+  CHECK(has(refusal([&] { b.op("tenon.slice/1", {x}, {{"start", int64_t{8}}, {"length", int64_t{9}}}); }),
+            {"[8, 8 + 9)"}));
+  const int64_t huge = std::numeric_limits<int64_t>::max();
+  CHECK(
+      has(refusal([&] { b.op("tenon.slice/1", {x}, {{"start", huge}, {"length", huge}}); }), {"leaves the last axis"}));
+  CHECK(has(refusal([&] { b.op("tenon.reshape/1", {x}, {{"shape", Shape{16, T}}}); }), {"symbolic dimension 1"}));
+  CHECK(has(refusal([&] { b.op("tenon.reshape/1", {x}, {{"shape", Shape{T, 17}}}); }), {"another element count"}));
+  CHECK(has(refusal([&] { b.op("tenon.reshape/1", {x}, {{"shape", Shape{T, huge, 2}}}); }), {"another element count"}));
+  CHECK(has(refusal([&] { b.op("tenon.reshape/1", {x}, {{"shape", Shape{16}}}); }), {"drops the symbolic dimension"}));
+  CHECK(has(refusal([&] { b.op("tenon.reshape/1", {x}, {{"shape", Shape(9, 1)}}); }), {"9 dimensions"}));
+}
+
+TEST_CASE("rope and attention refuse what does not fit") {
+  GraphBuilder b;
+  const ValueId q = b.rows({4, 8}), k = b.rows({2, 8}), v = b.rows({2, 6}), pos = b.input("positions");
+  const auto rope = [&](Attrs more) {
+    Attrs attrs = {{"layout", string("neox")}, {"n_rot", int64_t{8}}};
+    for (auto& [key, value] : more) attrs[key] = value;
+    return refusal([&] { b.op("tenon.rope/1", {q, pos}, attrs); });
+  };
+  CHECK(rope({}) == "");
+  CHECK(
+      has(rope({{"scaling", string("ntk")}}), {"unknown scaling \"ntk\"", "none linear dynamic llama3 yarn longrope"}));
+  CHECK(has(rope({{"layout", string("pairs")}}), {"unknown layout \"pairs\""}));
+  CHECK(has(rope({{"n_rot", int64_t{10}}}), {"n_rot 10", "8"}));
+  CHECK(has(rope({{"n_rot", int64_t{3}}}), {"n_rot 3"}));
+  CHECK(has(rope({{"scaling", string("yarn")}, {"factor", 4.0}}), {"original_ctx 0"}));
+  CHECK(has(rope({{"scaling", string("longrope")},
+                  {"original_ctx", int64_t{64}},
+                  {"short_factors", std::vector<double>{1, 2}}}),
+            {"short_factors has 2 values", "4"}));
+  CHECK(has(rope({{"scaling", string("linear")}, {"factor", 0.0}}), {"factor 0"}));
+  CHECK(has(
+      refusal([&] { b.op("tenon.rope/1", {q, b.input("rows")}, {{"layout", string("neox")}, {"n_rot", int64_t{8}}}); }),
+      {"positions [rows]"}));
+  const auto attend = [&](ValueId q_, ValueId k_, ValueId v_, StateId state) {
+    return refusal([&] { b.op("tenon.attention/1", {q_, k_, v_}, {{"scale", 1.0}}, {state}); });
+  };
+  CHECK(has(attend(q, k, v, b.kv(2, 8, 8)), {"dim_v 8", "[tokens, 2, 6]"}));
+  CHECK(has(attend(b.rows({3, 8}), k, v, b.kv(2, 8, 6)), {"3 query heads", "2 key heads"}));
+  CHECK(has(attend(q, k, v, 0), {"state id 0"}));
+  CHECK(has(refusal([&] { b.op("tenon.attention/1", {q, k, v}, {{"scale", 1.0}}); }), {"0 states, expected 1"}));
+}
+
+TEST_CASE("experts refuse what does not fit") {
+  GraphBuilder b;
+  const ValueId x = b.rows({16});
+  const Attrs attrs = {{"k", int64_t{17}}, {"score", string("softmax")}};
+  CHECK(has(refusal([&] { b.op("tenon.moe_route/1", {x}, attrs); }), {"k 17", "[1, 16]"}));
+  CHECK(has(refusal([&] { b.op("tenon.moe_route/1", {x}, {{"k", int64_t{1}}, {"score", string("top")}}); }),
+            {"unknown score \"top\""}));
+  const auto route = b.ops("tenon.moe_route/1", {x}, {{"k", int64_t{2}}, {"score", string("softmax")}});
+  const ValueId gate = b.weight("g", {16, 12, 16}), down = b.weight("d", {16, 12, 16});
+  CHECK(has(
+      refusal([&] { b.op("tenon.moe_ffn/1", {x, route[0], route[1], gate, gate, down}, {{"act", string("silu")}}); }),
+      {"Wdown [16, 12, 16]", "Wgate [16, 12, 16]"}));
+}
+
+TEST_CASE("activations at a few points") {
+  CHECK(apply_activation(Activation::silu, 1) == doctest::Approx(0.7310586));
+  CHECK(apply_activation(Activation::gelu_erf, 1) == doctest::Approx(0.8413447));
+  CHECK(apply_activation(Activation::gelu_tanh, 1) == doctest::Approx(0.8411920));
+  CHECK(apply_activation(Activation::relu2, 3) == 9);
+  CHECK(apply_activation(Activation::relu2, -3) == 0);
+  CHECK(apply_activation(Activation::softplus, 0) == doctest::Approx(0.6931472));
+  CHECK(apply_activation(Activation::softplus, 50) == 50);
+  CHECK(apply_activation(Activation::silu, -200) == doctest::Approx(0));
+  CHECK(activation_from_name("gelu_tanh") == Activation::gelu_tanh);
+  CHECK(!activation_from_name("gelu"));
+}
