@@ -46,10 +46,11 @@ void check_states(const Graph& graph, int64_t n_layers) {
     fail(ErrorCode::bad_plugin, "[graph] {} states, the limit is {}", graph.states.size(), kMaxNodes);
   for (const GraphState& s : graph.states) {
     check_name("state", s.name);
-    check_literal("state \"" + s.name + "\"", {s.n_heads, s.dim_k + s.dim_v}, s.at);
-    if (s.dim_k < 1 || s.dim_v < 1 || s.window < 0)
-      fail(ErrorCode::bad_plugin, "[graph] state \"{}\" has dim_k {}, dim_v {}, window {}", s.name, s.dim_k, s.dim_v,
-           s.window);
+    const std::string what = "state \"" + s.name + "\"";
+    check_literal(what, {s.n_heads, s.dim_k}, s.at);
+    check_literal(what, {s.n_heads, s.dim_v}, s.at);
+    if (s.window < 0)
+      fail(ErrorCode::bad_plugin, "[graph] {} has window {}, at {}", what, s.window, location_text(s.at));
     if (s.layer < -1 || s.layer >= n_layers)
       fail(ErrorCode::bad_plugin, "[graph] state \"{}\" is of layer {} of {}", s.name, s.layer, n_layers);
   }

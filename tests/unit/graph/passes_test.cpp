@@ -74,21 +74,18 @@ Attention attention(const Options& o) {
   return a;
 }
 
-/// Runs the pass; true when all of it applied, false when none did. Anything between fails.
+/// Runs the pass; true when all of it applied, false when it left the graph alone. Anything between fails.
 bool kept_stored(Attention a) {
+  const auto count = [&](auto&& list, auto&& test) { return std::ranges::count_if(list, test); };
+  const auto interleaved = [&](size_t n) { return rope_spec(a.b.graph.nodes[n]).layout == RopeLayout::interleaved; };
+  const auto stepless = [&](WeightId id) { return a.b.graph.weight(id).sources[0].steps.empty(); };
+  const auto ropes_before = count(a.ropes, interleaved), weights_before = count(a.permuted, stepless);
   keep_stored_rope_rows(a.b.graph);
   validate(a.b.graph);
-  int changed = 0, parts = 0;
-  for (size_t n : a.ropes) {
-    ++parts;
-    changed += rope_spec(a.b.graph.nodes[n]).layout == RopeLayout::interleaved;
-  }
-  CHECK((changed == 0 || changed == parts));
-  for (WeightId id : a.permuted) {
-    const auto& steps = a.b.graph.weight(id).sources[0].steps;
-    if (changed) CHECK(steps.empty());
-  }
-  return changed == parts;
+  const bool all = count(a.ropes, interleaved) == 2 && std::ranges::all_of(a.permuted, stepless);
+  const bool none = count(a.ropes, interleaved) == ropes_before && count(a.permuted, stepless) == weights_before;
+  CHECK(all != none);
+  return all;
 }
 
 }  // namespace
