@@ -130,7 +130,8 @@ void Engine::admit_waiting() {
 
 void Engine::plan(Step& step, std::vector<Piece>& pieces) {
   for (auto& seq : running_)
-    if (seq->pending >= 0) pieces.push_back({seq.get(), step.add(*seq->cache, {&seq->pending, 1}, Rows::last)});
+    if (seq->pending >= 0)
+      pieces.push_back({.seq = seq.get(), .row = step.add(*seq->cache, {&seq->pending, 1}, Rows::last)});
   plan_prompts(step, pieces);
 }
 
@@ -151,43 +152,43 @@ void Engine::plan_prompts(Step& step, std::vector<Piece>& pieces) {
     const bool last = n == seq->prompt_left();
     const auto tokens = std::span(seq->request.prompt).subspan(static_cast<size_t>(seq->cache->length()));
     const int64_t row = step.add(*seq->cache, tokens.first(static_cast<size_t>(n)), last ? Rows::last : Rows::none);
-    pieces.push_back({seq, last ? row : -1});
+    pieces.push_back({.seq = seq, .row = last ? row : -1, .prompt_tokens = n});
   }
 }
 
+// Listeners are called when the runner is free again: they may take their time, or use it.
 bool Engine::step() {
   take_inbox();
   admit_waiting();
   std::vector<Piece> pieces;
-  int64_t prompt_tokens = 0;
   if (!running_.empty()) {
-    Step step(runner_);
     try {
-      plan(step, pieces);
-      for (const Piece& p : pieces)
-        if (p.seq->pending < 0) prompt_tokens -= p.seq->cache->length();
-      step.run();
-      for (const Piece& p : pieces)
-        if (p.seq->pending < 0) prompt_tokens += p.seq->cache->length();
-      for (const Piece& p : pieces)
-        if (p.row >= 0) accept(*p.seq, step.logits(p.row));
+      run_pieces(pieces);
     } catch (const std::exception& e) {  // nobody's rows in particular: the whole batch is lost
-      for (auto& seq : running_)
-        if (!seq->finished) finish(*seq, FinishReason::error, e.what());
+      for (auto& seq : running_) finish(*seq, FinishReason::error, e.what());
     }
+    for (const Piece& p : pieces)
+      if (p.row >= 0 && !p.seq->finished) accept(*p.seq, p.token);
   }
   drop_finished();
 
   std::lock_guard lock(mutex_);
   stats_.steps += !pieces.empty();
-  stats_.prompt_tokens += prompt_tokens;
+  for (const Piece& p : pieces) stats_.prompt_tokens += p.prompt_tokens;
   stats_.running = static_cast<int64_t>(running_.size());
   stats_.waiting = static_cast<int64_t>(waiting_.size() + inbox_.size());
   return stats_.running + stats_.waiting > 0;
 }
 
-void Engine::accept(Sequence& seq, std::span<const float> logits) {
-  const auto token = sampler_.sample(logits, seq.request.sampling, seq.result.tokens.size());
+void Engine::run_pieces(std::vector<Piece>& pieces) {
+  Step step(runner_);
+  plan(step, pieces);
+  step.run();
+  for (Piece& p : pieces)
+    if (p.row >= 0) p.token = sampler_.sample(step.logits(p.row), p.seq->request.sampling, p.seq->result.tokens.size());
+}
+
+void Engine::accept(Sequence& seq, std::optional<int32_t> token) {
   if (!token) return finish(seq, FinishReason::error, "[sampler] the logits are not finite");
   if (seq.pending < 0) {
     seq.first_token = Clock::now();

@@ -8,7 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -92,13 +92,16 @@ class Engine {
   struct Piece {
     Sequence* seq;
     int64_t row;  // of its logits, -1 when the prompt goes on
+    int64_t prompt_tokens = 0;
+    std::optional<int32_t> token = {};  // sampled from that row
   };
 
   void take_inbox();
   void admit_waiting();
   void plan(Step& step, std::vector<Piece>& pieces);
   void plan_prompts(Step& step, std::vector<Piece>& pieces);
-  void accept(Sequence& seq, std::span<const float> logits);
+  void run_pieces(std::vector<Piece>& pieces);
+  void accept(Sequence& seq, std::optional<int32_t> token);
   void push_token(Sequence& seq, int32_t token);
   void finish(Sequence& seq, FinishReason reason, std::string error = {});
   void drop_finished();
