@@ -14,10 +14,10 @@ namespace tenon {
 
 struct ProbeOptions {
   /// A program whose main calls probe_main. Empty: this program when its own main did, else a plain fork.
-  std::filesystem::path helper;
+  std::filesystem::path helper{};
   std::chrono::milliseconds timeout{10'000};
-  uint64_t memory = uint64_t{2} << 30;  // address space beyond what the child starts with
-  std::filesystem::path cache;          // as `base` of private_cache_dir
+  uint64_t memory = uint64_t{2} << 30;  // bytes, mapped or resident, that loading may take
+  std::filesystem::path cache{};        // as `base` of private_cache_dir
   bool use_cache = true;
 };
 

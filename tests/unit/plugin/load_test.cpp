@@ -4,7 +4,6 @@
 #include <chrono>
 #include <thread>
 
-#include "plugin/sanitized.hpp"
 #include "plugin_fixture.hpp"
 
 using namespace tenon;
@@ -64,7 +63,11 @@ TEST_CASE("load: constructors that misbehave are refused with what they did") {
     CHECK(loader.refusal("ctor_exits") == "[ctor_exits.so] probe: exited with status 0 while loading");
     const std::string trap = loader.refusal("ctor_illegal");
     CHECK((has(trap, "SIGILL") || has(trap, "SIGTRAP")));
-    if (!kSanitized) CHECK(has(loader.refusal("ctor_hogs"), "[ctor_hogs.so] probe: killed by SIG"));
+    loader.options.probe.memory = uint64_t{256} << 20;
+    const std::string hog = loader.refusal("ctor_hogs");
+    CHECK(has(hog, "[ctor_hogs.so] probe: took "));
+    CHECK(has(hog, "the limit is 256 MiB"));
+    CHECK(has(loader.refusal("ctor_reserves"), "[ctor_reserves.so] probe: took "));
   }
 }
 

@@ -26,14 +26,17 @@ static const struct {
 
 #ifdef CTOR
 static void hog(size_t bytes) {
-  char* volatile p = malloc(bytes);
-  for (size_t i = 0; i < bytes; i += 4096) p[i] = 1;
+  volatile char* p = malloc(bytes);
+  for (size_t i = 0; p && i < bytes; i += 4096) p[i] = 1;
 }
+static void* volatile reserved;
+static void reserve(size_t bytes) { reserved = malloc(bytes); }
 static void refuse_to_answer(void) {
   for (;;) pause();
 }
 __attribute__((constructor)) static void constructor(void) {
   (void)hog;
+  (void)reserve;
   (void)refuse_to_answer;
   CTOR;
 }
