@@ -36,8 +36,9 @@ Array read_tensor(const std::filesystem::path& path, std::string_view name) {
 }
 
 Value list_plugins(const std::vector<std::filesystem::path>& dirs) {
+  const PluginRegistry plugins = PluginRegistry::scan(plugin_dirs(dirs));
   Value::Array rows;
-  for (const PluginRow& row : PluginRegistry::scan(plugin_dirs(dirs)).rows()) rows.push_back(row_to_value(row));
+  for (const PluginRow& row : plugins.rows()) rows.push_back(row_to_value(row));
   return Value(std::move(rows));
 }
 

@@ -13,7 +13,7 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
 }
 
 const Text& Model::text() {
-  if (!text_) text_ = std::make_shared<Text>(Text::of(model_->checkpoint()));
+  if (!text_) text_ = std::make_shared<Text>(Text::of(model_->checkpoint(), model_->tokenizer()));
   return *text_;
 }
 

@@ -3,21 +3,35 @@
 
 #include "base/error.hpp"
 #include "checkpoint/checkpoint.hpp"
+#include "text/chat_template.hpp"
 
 namespace tenon::api {
+namespace {
+
+std::optional<std::tm> time_of(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(parse_time(text));
+}
+
+}  // namespace
 
 Text Text::load(const std::filesystem::path& path) {
-  if (path.extension() != ".json") return of(*Checkpoint::open(path));
+  if (path.extension() != ".json" || std::filesystem::is_directory(path)) {
+    const auto checkpoint = Checkpoint::open(path);
+    return of(*checkpoint, Tokenizer::from_checkpoint(*checkpoint));
+  }
   Text text;
   text.tokenizer_ = Tokenizer::from_file(path);
   return text;
 }
 
-Text Text::of(const Checkpoint& checkpoint) {
+Text Text::of(const Checkpoint& checkpoint, std::shared_ptr<const Tokenizer> tokenizer) {
   Text text;
-  text.tokenizer_ = Tokenizer::from_checkpoint(checkpoint);
+  text.template_ = std::make_shared<ChatTemplate>(ChatTemplate::from_checkpoint(checkpoint, *tokenizer));
+  text.tokenizer_ = std::move(tokenizer);
   return text;
 }
+
+bool Text::has_chat_template() const { return template_ && template_->has_template(); }
 
 std::vector<int32_t> Text::encode(std::string_view text, const EncodeOptions& options) const {
   return tokenizer_->encode(text, options);
@@ -27,16 +41,21 @@ std::string Text::decode(std::span<const int32_t> ids, bool skip_special) const 
   return tokenizer_->decode(ids, skip_special);
 }
 
-std::string Text::render(const Value&, const RenderOptions&) const {
-  fail(ErrorCode::unsupported, "[render] the model has no chat template");
+std::string Text::render(const Value& messages, const RenderOptions& options) const {
+  tenon::RenderOptions o;
+  o.add_generation_prompt = options.generation_prompt;
+  o.now = time_of(options.now);
+  if (!template_) fail(ErrorCode::unsupported, "[render] a vocabulary alone has no chat template");
+  return template_->render(messages, options.tools.value_or(Value()), o);
 }
 
+// The template spells its special tokens itself, bos included.
 std::vector<int32_t> Text::render_ids(const Value& messages, const RenderOptions& options) const {
   return encode(render(messages, options), {.add_special = false, .parse_special = true});
 }
 
-std::string render_template(std::string_view, const Value&, const std::string&) {
-  fail(ErrorCode::unsupported, "[render] templates are not built in");
+std::string render_template(std::string_view source, const Value& context, const std::string& now) {
+  return tenon::render_template(source, context, time_of(now));
 }
 
 }  // namespace tenon::api

@@ -31,13 +31,13 @@ class Text {
  public:
   /// A model (directory, GGUF, also vocabulary-only) or a bare tokenizer.json.
   static Text load(const std::filesystem::path& path);
-  static Text of(const Checkpoint& checkpoint);
+  static Text of(const Checkpoint& checkpoint, std::shared_ptr<const Tokenizer> tokenizer);
 
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const;
   /// The exact bytes of these ids, special tokens as they are spelled.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
-  bool has_chat_template() const { return template_ != nullptr; }
+  bool has_chat_template() const;
   /// The prompt of a conversation; Error{unsupported} when there is no template.
   std::string render(const Value& messages, const RenderOptions& options) const;
   /// `render` in ids.
