@@ -79,7 +79,8 @@ class Mixtral final : public Decoder {
           .or_named(w("", gguf + ".{e}"))
           .experts(c_.n_experts);
     };
-    return g.moe_ffn(x, route, {.gate = stack("w1", "ffn_gate"), .up = stack("w3", "ffn_up"), .down = stack("w2", "ffn_down")},
+    return g.moe_ffn(x, route,
+                     {.gate = stack("w1", "ffn_gate"), .up = stack("w3", "ffn_up"), .down = stack("w2", "ffn_down")},
                      c_.n_experts, c_.d_ff, c_.act);
   }
 

@@ -1,11 +1,10 @@
 // Graph: records a model's forward pass as ops over the fixed vocabulary. Tensor is the id of a value, Weight names a
-// stored tensor in both formats. Letters in shapes: T tokens of a step, R rows that want logits, E width, H query heads,
-// G key/value heads, D head dim, F feed-forward width, X experts, V vocabulary. All values are f32.
-// Every call notes the plugin's source line, which the host's errors carry. A failure throws and ends the description.
+// stored tensor in both formats. Letters in shapes: T tokens of a step, R rows that want logits, E width, H query
+// heads, G key/value heads, D head dim, F feed-forward width, X experts, V vocabulary. All values are f32. Every call
+// notes the plugin's source line, which the host's errors carry. A failure throws and ends the description.
 #pragma once
 
 #include <tenon/abi.h>
-#include <tenon/meta.hpp>
 
 #include <cmath>
 #include <cstdint>
@@ -13,7 +12,9 @@
 #include <map>
 #include <source_location>
 #include <string>
+#include <tenon/meta.hpp>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace tenon {
@@ -80,24 +81,44 @@ struct Route {
   Tensor ids, weights;  // [T, k] i32, [T, k]
 };
 
+/// An attribute of an op; owns its value.
+struct Attr {
+  const char* key;
+  std::variant<int64_t, double, std::string, std::vector<int64_t>, std::vector<double>> value;
+
+  /// As the ABI passes it: borrowed from this.
+  tn_attr view() const {
+    tn_attr a{key, TN_ATTR_INT, 1, {}};
+    if (auto i = std::get_if<int64_t>(&value)) a.u.i = *i;
+    if (auto f = std::get_if<double>(&value)) a.kind = TN_ATTR_REAL, a.u.f = *f;
+    if (auto s = std::get_if<std::string>(&value)) a.kind = TN_ATTR_STRING, a.u.s = s->c_str();
+    if (auto iv = std::get_if<std::vector<int64_t>>(&value))
+      a.kind = TN_ATTR_INTS, a.count = static_cast<uint32_t>(iv->size()), a.u.iv = iv->data();
+    if (auto fv = std::get_if<std::vector<double>>(&value))
+      a.kind = TN_ATTR_REALS, a.count = static_cast<uint32_t>(fv->size()), a.u.fv = fv->data();
+    return a;
+  }
+};
+
 class Graph {
  public:
   Graph(const tn_build_v0* table, tn_build* build) : t_(table), b_(build) {}
   Graph(const Graph&) = delete;
 
   /// Facts that the host needs of a decoder.
-  struct Model { int64_t n_layers, n_vocab, d_model, n_ctx; };
+  struct Model {
+    int64_t n_layers, n_vocab, d_model, n_ctx;
+  };
   void model(const Model& m, Here at = Here::current()) {
     locate(at);
     param("n_layers", m.n_layers), param("n_vocab", m.n_vocab), param("d_model", m.d_model), param("n_ctx", m.n_ctx);
   }
   void param(const char* key, int64_t value) {
-    tn_attr a{key, TN_ATTR_INT, 1, {}};
-    a.u.i = value;
+    const tn_attr a = Attr{key, value}.view();
     check(t_->param(b_, &a));
   }
   /// Names what the following ops belong to.
-  void layer(int64_t index) { t_->scope(b_, "layer", static_cast<int32_t>(index)); }
+  void layer(int64_t index) { t_->scope(b_, "", static_cast<int32_t>(index)); }
   /// Stored tensors that this architecture does not use.
   void ignore_tensors(Names glob, const char* why) {
     if (!glob.hf.empty()) t_->ignore_tensor(b_, TN_FORMAT_SAFETENSORS, glob.hf.c_str(), why);
@@ -124,22 +145,20 @@ class Graph {
   /// x * rsqrt(mean(x^2) + eps) * w over the last axis (Zhang and Sennrich 2019).
   Tensor rms_norm(Tensor x, const Weight& w, double eps, Here at = Here::current()) {
     locate(at);
-    return op("tenon.rms_norm/1", {x.id, use(declare(w, ".weight", {x.dim(x.rank() - 1)}))}, {real("eps", eps)});
+    return op("tenon.rms_norm/1", {x.id, use(declare(w, ".weight", {x.dim(x.rank() - 1)}))}, {{"eps", eps}});
   }
 
   /// act(gate) * up, elementwise (Shazeer 2020). act: "silu", "gelu_tanh", "gelu_erf", "relu", ...
   Tensor glu(Tensor gate, Tensor up, const std::string& act, Here at = Here::current()) {
     locate(at);
-    return op("tenon.glu/1", {gate.id, up.id}, {text("act", act)});
+    return op("tenon.glu/1", {gate.id, up.id}, {{"act", act}});
   }
 
   Tensor add(Tensor a, Tensor b) { return op("tenon.add/1", {a.id, b.id}, {}); }
 
   /// The same elements in another shape; symbolic dims pass through.
   Tensor reshape(Tensor x, std::vector<int64_t> shape) {
-    tn_attr a{"shape", TN_ATTR_INTS, static_cast<uint32_t>(shape.size()), {}};
-    a.u.iv = shape.data();
-    return op("tenon.reshape/1", {x.id}, {a});
+    return op("tenon.reshape/1", {x.id}, {{"shape", std::move(shape)}});
   }
   Tensor split_heads(Tensor x, int64_t n_heads) { return reshape(x, {x.dim(0), n_heads, x.dim(1) / n_heads}); }
   Tensor merge_heads(Tensor x) { return reshape(x, {x.dim(0), x.dim(1) * x.dim(2)}); }
@@ -147,7 +166,9 @@ class Graph {
   // ---- attention ----------------------------------------------------------------------------------------------
 
   /// Keys and values of one layer, kept per sequence by the host. window 0: all positions; W: the last W.
-  struct Kv { int64_t n_heads, d_key, d_value, window = 0; };
+  struct Kv {
+    int64_t n_heads, d_key, d_value, window = 0;
+  };
   tn_st kv(int64_t layer, const Kv& kv, Here at = Here::current()) {
     locate(at);
     const std::string name = "kv." + std::to_string(layer);
@@ -161,32 +182,40 @@ class Graph {
   /// h / (H/G). q [T, H, D], k [T, G, D], v [T, G, Dv]: [T, H, Dv].
   Tensor attention(tn_st state, Tensor q, Tensor k, Tensor v, double scale, Here at = Here::current()) {
     locate(at);
-    const tn_attr a = real("scale", scale);
-    return op("tenon.attention/1", {q.id, k.id, v.id, 0}, {a}, {state});
+    return op("tenon.attention/1", {q.id, k.id, v.id, 0}, {{"scale", scale}}, {state});
   }
 
   // ---- experts ------------------------------------------------------------------------------------------------
 
   /// Chooses k of X experts per token from logits [T, X]. score "softmax" (over all), "sigmoid", or "softmax_selected".
-  struct Routing { int64_t k; std::string score = "softmax"; bool renormalise = false; double scale = 1; };
+  struct Routing {
+    int64_t k;
+    std::string score = "softmax";
+    bool renormalise = false;
+    double scale = 1;
+  };
   Route moe_route(Tensor logits, const Routing& r, Here at = Here::current()) {
     locate(at);
     tn_val out[2]{};
     apply("tenon.moe_route/1", {logits.id, 0},
-          {integer("k", r.k), text("score", r.score), integer("renormalise", r.renormalise), real("scale", r.scale)}, {}, out, 2);
+          {{"k", r.k}, {"score", r.score}, {"renormalise", int64_t{r.renormalise}}, {"scale", r.scale}}, {}, out, 2);
     return {{this, out[0]}, {this, out[1]}};
   }
 
-  /// sum over the chosen experts of weight * W_down(act(W_gate x) * W_up x). Stacks: gate, up [X, F, E]; down [X, E, F].
-  struct ExpertWeights { Weight gate, up, down; };
+  /// sum over the chosen experts of weight * W_down(act(W_gate x) * W_up x). Stacks: gate, up [X, F, E]; down [X, E,
+  /// F].
+  struct ExpertWeights {
+    Weight gate, up, down;
+  };
   Tensor moe_ffn(Tensor x, Route route, const ExpertWeights& w, int64_t n_experts, int64_t d_ff, const std::string& act,
                  Here at = Here::current()) {
     locate(at);
     int64_t d = x.dim(1);
-    return op("tenon.moe_ffn/1",
-              {x.id, route.ids.id, route.weights.id, use(declare(w.gate, ".weight", {n_experts, d_ff, d})),
-               use(declare(w.up, ".weight", {n_experts, d_ff, d})), use(declare(w.down, ".weight", {n_experts, d, d_ff}))},
-              {text("act", act)});
+    return op(
+        "tenon.moe_ffn/1",
+        {x.id, route.ids.id, route.weights.id, use(declare(w.gate, ".weight", {n_experts, d_ff, d})),
+         use(declare(w.up, ".weight", {n_experts, d_ff, d})), use(declare(w.down, ".weight", {n_experts, d, d_ff}))},
+        {{"act", act}});
   }
 
   // ---- ends ---------------------------------------------------------------------------------------------------
@@ -199,7 +228,8 @@ class Graph {
 
   Tensor input_tensor(const char* name) { return {this, input(name)}; }
   /// Appends any op of the vocabulary with one result.
-  Tensor op(const char* id, const std::vector<tn_val>& in, const std::vector<tn_attr>& attrs, const std::vector<tn_st>& states = {}) {
+  Tensor op(const char* id, const std::vector<tn_val>& in, const std::vector<Attr>& attrs,
+            const std::vector<tn_st>& states = {}) {
     tn_val out = 0;
     apply(id, in, attrs, states, &out, 1);
     return {this, out};
@@ -210,23 +240,17 @@ class Graph {
     tn_wt w = declare(Weight(names), suffix, {n}, true);
     return {this, w ? use(w) : 0};
   }
-  static tn_attr integer(const char* key, int64_t v) { tn_attr a{key, TN_ATTR_INT, 1, {}}; a.u.i = v; return a; }
-  static tn_attr real(const char* key, double v) { tn_attr a{key, TN_ATTR_REAL, 1, {}}; a.u.f = v; return a; }
-  static tn_attr text(const char* key, const std::string& v) { tn_attr a{key, TN_ATTR_STRING, 1, {}}; a.u.s = v.c_str(); return a; }
-  static tn_attr reals(const char* key, const std::vector<double>& v) {
-    tn_attr a{key, TN_ATTR_REALS, static_cast<uint32_t>(v.size()), {}};
-    a.u.fv = v.data();
-    return a;
-  }
   void locate(const Here& at) { t_->location(b_, at.file_name(), static_cast<int32_t>(at.line())); }
 
  private:
   friend struct Tensor;
 
-  void apply(const char* id, const std::vector<tn_val>& in, const std::vector<tn_attr>& attrs, const std::vector<tn_st>& states,
-             tn_val* out, uint32_t n_out) {
-    check(t_->op(b_, id, in.data(), static_cast<uint32_t>(in.size()), states.data(), static_cast<uint32_t>(states.size()),
-                 attrs.data(), static_cast<uint32_t>(attrs.size()), out, n_out));
+  void apply(const char* id, const std::vector<tn_val>& in, const std::vector<Attr>& attrs,
+             const std::vector<tn_st>& states, tn_val* out, uint32_t n_out) {
+    std::vector<tn_attr> views;
+    for (const Attr& a : attrs) views.push_back(a.view());
+    check(t_->op(b_, id, in.data(), static_cast<uint32_t>(in.size()), states.data(),
+                 static_cast<uint32_t>(states.size()), views.data(), static_cast<uint32_t>(views.size()), out, n_out));
   }
   tn_val input(const char* name) { return checked(t_->input(b_, name)); }
   tn_val use(tn_wt weight) { return checked(t_->use(b_, weight)); }
@@ -263,14 +287,16 @@ struct Source {
 
   Source(uint32_t format, const std::string& name, int64_t n_experts, int64_t rope_heads) {
     const size_t at = name.find("{e}");
-    if (at == std::string::npos) names = {name};
+    if (at == std::string::npos)
+      names = {name};
     else
       for (int64_t e = 0; e < n_experts; ++e)
         names.push_back(name.substr(0, at) + std::to_string(e) + name.substr(at + 3));
     if (names.size() != 1 || at != std::string::npos) steps.push_back({TN_X_STACK, 0, {}, 0});
     if (rope_heads && format == TN_FORMAT_GGUF) steps.push_back({TN_X_ROPE_UNPERMUTE, 0, {rope_heads}, 0});
     for (const std::string& n : names) pointers.push_back(n.c_str());
-    src = {sizeof src, format, static_cast<uint32_t>(names.size()), static_cast<uint32_t>(steps.size()), pointers.data(), steps.data()};
+    src = {sizeof src,      format,      static_cast<uint32_t>(names.size()), static_cast<uint32_t>(steps.size()),
+           pointers.data(), steps.data()};
   }
   Source(Source&&) = default;  // the vectors keep their heap blocks, so the pointers stay true
 };

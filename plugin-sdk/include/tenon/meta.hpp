@@ -52,7 +52,8 @@ class Meta {
   int64_t need_int(Key key) const {
     int64_t v = find_int(key).value_or(0);
     if (v < 1 || v > INT32_MAX)
-      throw Refusal("[config] " + name(key) + (has(key) ? " is " + std::to_string(v) + ", outside 1..2^31-1" : " is missing"));
+      throw Refusal("[config] " + name(key) +
+                    (has(key) ? " is " + std::to_string(v) + ", outside 1..2^31-1" : " is missing"));
     return v;
   }
   double need_real(Key key) const {

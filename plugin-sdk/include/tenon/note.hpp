@@ -62,7 +62,8 @@ constexpr JsonText note_json(std::string_view id, std::string_view version, std:
   j.number(TENON_OPSET), j.put(",\"archs\":[");
   bool first = true;
   for (const auto& a : archs) {
-    j.put(first ? "{\"name\":\"" : ",{\"name\":\""), j.put(a.names.hf[0] ? std::string_view(a.names.hf[0]) : id), j.put("\"");
+    j.put(first ? "{\"name\":\"" : ",{\"name\":\""), j.put(a.names.hf[0] ? std::string_view(a.names.hf[0]) : id),
+        j.put("\"");
     j.list("hf", a.names.hf), j.list("model_type", a.names.model_type), j.list("gguf", a.names.gguf);
     j.put("}");
     first = false;

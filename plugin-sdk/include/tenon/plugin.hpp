@@ -11,14 +11,14 @@
 #pragma once
 
 #include <tenon/abi.h>
-#include <tenon/graph.hpp>
-#include <tenon/meta.hpp>
-#include <tenon/note.hpp>
 
 #include <array>
 #include <exception>
 #include <memory>
 #include <string_view>
+#include <tenon/graph.hpp>
+#include <tenon/meta.hpp>
+#include <tenon/note.hpp>
 
 namespace tenon {
 inline namespace v0 {
@@ -55,8 +55,10 @@ struct ArchEntry {
 
 template <typename T>
 constexpr int (*match_of())(const Meta&) {
-  if constexpr (requires(const Meta& m) { T::match(m); }) return &T::match;
-  else return [](const Meta&) { return 50; };
+  if constexpr (requires(const Meta& m) { T::match(m); })
+    return &T::match;
+  else
+    return [](const Meta&) { return 50; };
 }
 
 inline Meta meta_of(const tn_host_v0* host, const tn_meta* meta) {
@@ -73,7 +75,8 @@ tn_status guarded(const tn_host_v0* host, tn_build* errors, Body&& body) noexcep
   } catch (const std::exception& e) {
     if (table && errors && *e.what()) table->fail(errors, TN_ERROR, e.what(), nullptr, 0);
   } catch (...) {
-    if (table && errors) table->fail(errors, TN_ERROR, "the plugin threw something that is no std::exception", nullptr, 0);
+    if (table && errors)
+      table->fail(errors, TN_ERROR, "the plugin threw something that is no std::exception", nullptr, 0);
   }
   return TN_ERROR;
 }
@@ -84,7 +87,8 @@ struct Thunks {
     if (arch >= kArchs.size()) return TN_ERROR;
     return guarded(host, nullptr, [&] { out->score = kArchs[arch].match(meta_of(host, meta)); });
   }
-  static tn_status open(const tn_host_v0* host, const tn_meta* meta, uint32_t arch, tn_build* errors, void** self) noexcept {
+  static tn_status open(const tn_host_v0* host, const tn_meta* meta, uint32_t arch, tn_build* errors,
+                        void** self) noexcept {
     if (arch >= kArchs.size()) return TN_ERROR;
     return guarded(host, errors, [&] { *self = kArchs[arch].make(meta_of(host, meta)); });
   }
@@ -121,15 +125,16 @@ constexpr detail::ArchEntry arch(const ArchNames& names) {
 #endif
 
 /// TENON_PLUGIN(id, version, arch<T>({...}), ...): registers the architectures of this shared library.
-#define TENON_PLUGIN(plugin_id, plugin_version, ...)                                                                     \
-  namespace tenon_plugin_entry {                                                                                         \
-  static constexpr auto kArchs = std::to_array<tenon::detail::ArchEntry>({__VA_ARGS__});                                 \
-  static constexpr auto kJson =                                                                                          \
-      tenon::detail::note_json(plugin_id, plugin_version, TENON_PLUGIN_VENDOR, TENON_PLUGIN_LICENSE, kArchs);             \
-  __attribute__((section(".note.tenon.plugin"), used, retain, aligned(4))) extern const tenon::detail::Note<kJson.size>  \
-      kNote = tenon::detail::make_note<kJson.size>(kJson);                                                               \
-  }                                                                                                                      \
-  TENON_EXPORT const tn_plugin tenon_plugin;                                                                             \
-  const tn_plugin tenon_plugin = {sizeof(tn_plugin), TENON_ABI_MAJOR, TENON_ABI_MINOR, 0,                                \
-                                  &tenon::detail::Thunks<tenon_plugin_entry::kArchs>::query};                            \
+#define TENON_PLUGIN(plugin_id, plugin_version, ...)                                                          \
+  namespace tenon_plugin_entry {                                                                              \
+  static constexpr auto kArchs = std::to_array<tenon::detail::ArchEntry>({__VA_ARGS__});                      \
+  static constexpr auto kJson =                                                                               \
+      tenon::detail::note_json(plugin_id, plugin_version, TENON_PLUGIN_VENDOR, TENON_PLUGIN_LICENSE, kArchs); \
+  __attribute__((section(".note.tenon.plugin"), used, retain,                                                 \
+                 aligned(4))) extern const tenon::detail::Note<kJson.size>                                    \
+      kNote = tenon::detail::make_note<kJson.size>(kJson);                                                    \
+  }                                                                                                           \
+  TENON_EXPORT const tn_plugin tenon_plugin;                                                                  \
+  const tn_plugin tenon_plugin = {sizeof(tn_plugin), TENON_ABI_MAJOR, TENON_ABI_MINOR, 0,                     \
+                                  &tenon::detail::Thunks<tenon_plugin_entry::kArchs>::query};                 \
   static_assert(true, "")

@@ -17,7 +17,8 @@ class Rope {
     if (kind == "default") kind = "none";
     if (kind == "su") kind = "longrope";  // its name in early files
     factor_ = number(m, "factor", "rope.scaling.factor").value_or(1);
-    if (const double old = m.get_real({nullptr, "rope.scale_linear"}, 1); kind == "none" && old != 1) kind = "linear", factor_ = old;
+    if (const double old = m.get_real({nullptr, "rope.scale_linear"}, 1); kind == "none" && old != 1)
+      kind = "linear", factor_ = old;
     kind_ = kind;
     const double n_ctx = m.get_real({"max_position_embeddings", "context_length"}, 0);
     const auto original = number(m, "original_max_position_embeddings", "rope.scaling.original_context_length");
@@ -32,23 +33,29 @@ class Rope {
     Graph& g = *x.graph;
     g.locate(at);
     const Tensor divisors = g.stored_vector({"", "rope_freqs"}, ".weight", d_rot_ / 2, at);
-    std::vector<tn_attr> attrs = {
-        Graph::text("layout", "neox"),         Graph::integer("n_rot", d_rot_),
-        Graph::real("base", theta_),           Graph::text("scaling", kind_),
-        Graph::real("factor", factor_),        Graph::integer("original_ctx", original_ctx_),
-        Graph::real("magnitude", magnitude_),  Graph::real("low_freq_factor", low_freq_factor_),
-        Graph::real("high_freq_factor", high_freq_factor_), Graph::real("beta_fast", beta_fast_),
-        Graph::real("beta_slow", beta_slow_),  Graph::integer("truncate", truncate_)};
+    std::vector<Attr> attrs = {{"layout", "neox"},
+                               {"n_rot", d_rot_},
+                               {"base", theta_},
+                               {"scaling", kind_},
+                               {"factor", factor_},
+                               {"original_ctx", original_ctx_},
+                               {"magnitude", magnitude_},
+                               {"low_freq_factor", low_freq_factor_},
+                               {"high_freq_factor", high_freq_factor_},
+                               {"beta_fast", beta_fast_},
+                               {"beta_slow", beta_slow_},
+                               {"truncate", truncate_}};
     if (kind_ == "longrope") {
-      attrs.push_back(Graph::reals("short_factors", short_));
-      attrs.push_back(Graph::reals("long_factors", long_));
+      attrs.push_back({"short_factors", short_});
+      attrs.push_back({"long_factors", long_});
     }
     return g.op("tenon.rope/1", {x.id, g.input_tensor("positions").id, divisors.id}, attrs);
   }
 
  private:
   static int64_t rotary_dims(const Meta& m, int64_t d_head) {
-    const double part = number(m, "partial_rotary_factor", nullptr).value_or(m.get_real({"partial_rotary_factor"}, 1.0));
+    const double part =
+        number(m, "partial_rotary_factor", nullptr).value_or(m.get_real({"partial_rotary_factor"}, 1.0));
     return m.get_int({nullptr, "rope.dimension_count"}, static_cast<int64_t>(part * static_cast<double>(d_head)));
   }
   /// `key` under rope_parameters, under rope_scaling, or (rope_theta) at the top.
@@ -59,7 +66,8 @@ class Rope {
     return std::string_view(key) == "rope_theta" ? m.find_real({key}) : std::nullopt;
   }
   static std::string scaling_kind(const Meta& m) {
-    for (const char* key : {"rope_parameters.rope_type", "rope_parameters.type", "rope_scaling.rope_type", "rope_scaling.type"})
+    for (const char* key :
+         {"rope_parameters.rope_type", "rope_parameters.type", "rope_scaling.rope_type", "rope_scaling.type"})
       if (auto kind = m.find_text({key})) return m.find_text({"rope_scaling.type"}), *kind;
     return m.get_text({nullptr, "rope.scaling.type"}, "none");
   }
@@ -74,13 +82,17 @@ class Rope {
     const auto mscale = number(m, "mscale", nullptr), all_dim = number(m, "mscale_all_dim", nullptr);
     const auto stated = number(m, "attention_factor", "rope.scaling.yarn_attn_factor");
     const auto temperature = [&](double s) { return factor_ > 1 ? 0.1 * s * std::log(factor_) + 1 : 1.0; };
-    if (stated) magnitude_ = *stated;
-    else if (mscale && all_dim && *mscale != 0 && *all_dim != 0) magnitude_ = temperature(*mscale) / temperature(*all_dim);
-    else magnitude_ = temperature(1) * m.get_real({nullptr, "rope.scaling.attn_factor"}, 1);
+    if (stated)
+      magnitude_ = *stated;
+    else if (mscale && all_dim && *mscale != 0 && *all_dim != 0)
+      magnitude_ = temperature(*mscale) / temperature(*all_dim);
+    else
+      magnitude_ = temperature(1) * m.get_real({nullptr, "rope.scaling.attn_factor"}, 1);
   }
   void read_longrope(const Meta& m, double n_ctx) {
     short_ = m.reals({"rope_scaling.short_factor"}), long_ = m.reals({"rope_scaling.long_factor"});
-    if (short_.empty()) short_ = m.reals({"rope_parameters.short_factor"}), long_ = m.reals({"rope_parameters.long_factor"});
+    if (short_.empty())
+      short_ = m.reals({"rope_parameters.short_factor"}), long_ = m.reals({"rope_parameters.long_factor"});
     const double orig = static_cast<double>(original_ctx_), f = original_ctx_ ? n_ctx / orig : factor_;
     const auto stated = number(m, "attention_factor", nullptr);
     magnitude_ = stated ? *stated : f > 1 ? std::sqrt(1 + std::log(f) / std::log(orig)) : 1.0;
