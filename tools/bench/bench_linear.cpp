@@ -95,7 +95,8 @@ void bench(ThreadPool& pool, const Options& o, const Weights& w, int64_t m, cons
   for (float& v : x) v = value(random);
   std::byte* const act = allocate(impl.act ? impl.act->bytes(m, o.k) : 64);
   std::byte* const scratch = allocate((impl.scratch_bytes(s) + 64) * static_cast<size_t>(pool.size()));
-  const int64_t count = m <= 16 ? std::max<int64_t>(1, w.copies / 8) : 1;
+  // Short windows: a long one always meets a neighbour.
+  const int64_t count = m <= 2 ? std::max<int64_t>(1, (int64_t{12} << 20) / static_cast<int64_t>(w.bytes)) : 1;
   std::vector<double> times;
   for (int i = 0; i < o.repeats; ++i)
     times.push_back(time_products(pool, impl, s, w, i * count, count, x.data(), y.data(), act, scratch));

@@ -14,7 +14,7 @@ struct Avx2 {
   static constexpr const char* kF32RowsName = "avx2-f32-rows";
   static constexpr const char* kF32PanelName = "avx2-f32-panel";
   static constexpr int kStreams = 2;
-  static constexpr int kInt8RowsQ4 = 4, kInt8RowsQ8 = 8, kF32Rows = 4;  // most rows before a panel is quicker
+  static constexpr int kInt8RowsQ4 = 8, kInt8RowsQ8 = 8, kF32Rows = 4;  // most rows before a panel is quicker
 
   template <int kBytes>
   static TENON_INLINE void prefetch(const std::byte*) {}
@@ -41,6 +41,7 @@ struct Avx2 {
   static TENON_INLINE WideFloat float_set(float v) { return _mm256_set1_ps(v); }
   static TENON_INLINE WideFloat float_load(const float* p) { return _mm256_load_ps(p); }
   static TENON_INLINE void float_store(float* p, WideFloat v) { _mm256_store_ps(p, v); }
+  static TENON_INLINE WideFloat float_add(WideFloat a, WideFloat b) { return _mm256_add_ps(a, b); }
   static TENON_INLINE WideFloat float_mul(WideFloat a, WideFloat b) { return _mm256_mul_ps(a, b); }
   static TENON_INLINE WideFloat float_fma(WideFloat a, WideFloat b, WideFloat c) { return _mm256_fmadd_ps(a, b, c); }
   /// Keeps a value in its register: GCC 12 (tree-ter) otherwise folds loads into every use and delays additions.
@@ -85,13 +86,13 @@ struct Avx2 {
       store_int(p + 64, _mm256_abs_epi8(v));
     }
     static TENON_INLINE Operand load(const std::byte* step, int v) {
-      Operand w = {_mm256_load_si256(reinterpret_cast<const Int*>(step + 32 * v)),
-                   _mm256_load_si256(reinterpret_cast<const Int*>(step + 64 + 32 * v))};
-      hold(w.code);
-      hold(w.magnitude);
-      return w;
+      Wide code = _mm256_load_si256(reinterpret_cast<const Int*>(step + 32 * v));
+      Wide magnitude = _mm256_load_si256(reinterpret_cast<const Int*>(step + 64 + 32 * v));
+      hold(code);
+      hold(magnitude);
+      return {code, magnitude};
     }
-    static TENON_INLINE Wide add_products(Wide acc, const Operand& w, Wide x) {
+    static TENON_INLINE Wide add_products(Wide acc, Operand w, Wide x) {
       const Int pairs = _mm256_maddubs_epi16(w.magnitude, _mm256_sign_epi8(x, w.code));
       acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
       hold(acc);

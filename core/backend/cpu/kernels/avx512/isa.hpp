@@ -44,6 +44,7 @@ struct Avx512Vnni {
   static TENON_INLINE WideFloat float_set(float v) { return _mm512_set1_ps(v); }
   static TENON_INLINE WideFloat float_load(const float* p) { return _mm512_load_ps(p); }
   static TENON_INLINE void float_store(float* p, WideFloat v) { _mm512_store_ps(p, v); }
+  static TENON_INLINE WideFloat float_add(WideFloat a, WideFloat b) { return _mm512_add_ps(a, b); }
   static TENON_INLINE WideFloat float_mul(WideFloat a, WideFloat b) { return _mm512_mul_ps(a, b); }
   static TENON_INLINE WideFloat float_fma(WideFloat a, WideFloat b, WideFloat c) { return _mm512_fmadd_ps(a, b, c); }
   /// Keeps a value in its register (see the AVX2 file).

@@ -52,6 +52,9 @@ struct EmulatedVnni {
     _mm256_store_ps(p, v.low);
     _mm256_store_ps(p + 8, v.high);
   }
+  static TENON_INLINE WideFloat float_add(WideFloat a, WideFloat b) {
+    return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+  }
   static TENON_INLINE WideFloat float_mul(WideFloat a, WideFloat b) {
     return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
   }

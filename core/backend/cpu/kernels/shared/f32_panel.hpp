@@ -62,8 +62,8 @@ void f32_fill_panel(const LinearCall& c, int64_t n, int64_t k0, int64_t kn, floa
 
 /// R rows of activations against the panel; adds to y, or starts it when `first`.
 template <class Isa, int R>
-TENON_INLINE void f32_tile(const float* x, const float* panel, int64_t depth, float* y, int64_t ldy, int64_t columns,
-                           bool first) {
+TENON_NOINLINE void f32_tile(const float* x, const float* panel, int64_t depth, float* y, int64_t ldy, int64_t columns,
+                             bool first) {
   constexpr int kColumns = 2 * Isa::kWide;
   using F = typename Isa::WideFloat;
   F acc[R][2];
@@ -79,11 +79,13 @@ TENON_INLINE void f32_tile(const float* x, const float* panel, int64_t depth, fl
     }
   }
   for (int r = 0; r < R; ++r) {
-    alignas(64) float row[kColumns];
-    Isa::float_store(row, acc[r][0]);
-    Isa::float_store(row + Isa::kWide, acc[r][1]);
-    float* out = y + r * ldy;
-    for (int64_t i = 0; i < columns; ++i) out[i] = first ? row[i] : out[i] + row[i];
+    alignas(64) float row[kColumns] = {};
+    float* const out = y + r * ldy;
+    const size_t bytes = static_cast<size_t>(columns) * sizeof(float);
+    if (!first) __builtin_memcpy(row, out, bytes);
+    TENON_UNROLL for (int v = 0; v < 2; ++v)
+        Isa::float_store(row + v * Isa::kWide, Isa::float_add(acc[r][v], Isa::float_load(row + v * Isa::kWide)));
+    __builtin_memcpy(out, row, bytes);
   }
 }
 

@@ -132,9 +132,20 @@ void int8_fill_panel(const LinearCall& c, int64_t n, int64_t b0, int64_t count, 
   }
 }
 
+/// Asks for the stored blocks of a later panel: rows lie far apart, which no hardware prefetcher follows.
+template <class Isa, DType T>
+TENON_INLINE void int8_prefetch(const LinearCall& c, int64_t n, int64_t b0, int64_t count) {
+  const int64_t stride = row_bytes<T>(c.shape.k), bytes = count * Weight<T>::kBytes32;
+  for (int64_t r = n; r < smaller<int64_t>(n + 2 * Isa::kWide, c.n_end); ++r) {
+    const char* const p = reinterpret_cast<const char*>(c.w + r * stride + b0 * Weight<T>::kBytes32);
+    for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
+    _mm_prefetch(p + bytes - 1, _MM_HINT_T0);
+  }
+}
+
 /// R rows of activations against the panel; `sums` is [R][kColumns] and stays in memory.
 template <class Isa, DType T, int R>
-TENON_INLINE void int8_tile(const Int8Tiles<Isa>& x, const Int8Panel<Isa>& panel, int64_t blocks, float* sums) {
+TENON_NOINLINE void int8_tile(const Int8Tiles<Isa>& x, const Int8Panel<Isa>& panel, int64_t blocks, float* sums) {
   using Type = PanelType<Isa, T>;
   using Code = typename Type::Code;
   constexpr int kWide = Isa::kWide, kColumns = 2 * kWide, kStep = kColumns * 4 * Code::kPlanes;
@@ -143,10 +154,10 @@ TENON_INLINE void int8_tile(const Int8Tiles<Isa>& x, const Int8Panel<Isa>& panel
     asm volatile("" : "+m"(*reinterpret_cast<float(*)[R * kColumns]>(sums)));
     typename Isa::Wide acc[R][2];
     TENON_UNROLL for (int r = 0; r < R; ++r) {
-      const int32_t word = Type::kStart == Start::zero     ? 0
-                           : Type::kStart == Start::words4 ? x.start4[b * R + r]
-                                                           : x.start8[b * R + r];
-      acc[r][0] = acc[r][1] = Isa::broadcast(word);
+      if constexpr (Type::kStart == Start::zero)
+        acc[r][0] = acc[r][1] = Isa::broadcast(0);
+      else
+        acc[r][0] = acc[r][1] = Isa::broadcast((Type::kStart == Start::words4 ? x.start4 : x.start8)[b * R + r]);
     }
     TENON_UNROLL for (int j = 0; j < 8; ++j) {
       asm volatile(
@@ -173,23 +184,29 @@ TENON_INLINE void int8_tile(const Int8Tiles<Isa>& x, const Int8Panel<Isa>& panel
   }
 }
 
-/// Moves a tile's sums between y and `sums`; a first pass starts from zero.
+/// Moves a tile's sums from and to y: row by row, only the last panel of a product has fewer than kColumns.
 template <int kColumns>
-TENON_INLINE void int8_load_sums(float* sums, const float* y, int64_t ldy, int64_t rows, int64_t columns, bool first) {
+TENON_INLINE void int8_load_sums(float* sums, const float* y, int64_t ldy, int64_t rows, int64_t columns) {
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < kColumns; ++i) sums[r * kColumns + i] = first || i >= columns ? 0.0f : y[r * ldy + i];
+    if (columns == kColumns)
+      __builtin_memcpy(sums + r * kColumns, y + r * ldy, kColumns * sizeof(float));
+    else
+      __builtin_memcpy(sums + r * kColumns, y + r * ldy, static_cast<size_t>(columns) * sizeof(float));
 }
 template <int kColumns>
 TENON_INLINE void int8_store_sums(const float* sums, float* y, int64_t ldy, int64_t rows, int64_t columns) {
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < columns; ++i) y[r * ldy + i] = sums[r * kColumns + i];
+    if (columns == kColumns)
+      __builtin_memcpy(y + r * ldy, sums + r * kColumns, kColumns * sizeof(float));
+    else
+      __builtin_memcpy(y + r * ldy, sums + r * kColumns, static_cast<size_t>(columns) * sizeof(float));
 }
 
 /// All tiles of activations against one filled panel that holds columns [n, n + columns), blocks [b0, b0 + count).
 template <class Isa, DType T>
 void int8_panel_pass(const LinearCall& c, const Int8Panel<Isa>& panel, int64_t n, int64_t b0, int64_t count) {
   constexpr int kColumns = 2 * Isa::kWide;
-  alignas(64) float sums[Tiles::kRows * kColumns];
+  alignas(64) float sums[Tiles::kRows * kColumns] = {};
   const Tiles tiles(c.shape.m);
   const int64_t columns = smaller<int64_t>(kColumns, c.n_end - n);
   for (int64_t t = 0; t < tiles.count; ++t) {
@@ -202,7 +219,10 @@ void int8_panel_pass(const LinearCall& c, const Int8Panel<Isa>& panel, int64_t n
     x.d_sum += b0 * rows;
     x.start4 += b0 * rows;
     x.start8 += b0 * rows;
-    int8_load_sums<kColumns>(sums, y, c.ldy, rows, columns, b0 == 0);
+    if (b0 == 0)
+      __builtin_memset(sums, 0, sizeof sums);
+    else
+      int8_load_sums<kColumns>(sums, y, c.ldy, rows, columns);
     with_count<Tiles::kRows>(rows, [&](auto r) { int8_tile<Isa, T, decltype(r)::value>(x, panel, count, sums); });
     int8_store_sums<kColumns>(sums, y, c.ldy, rows, columns);
   }
@@ -218,6 +238,10 @@ void run_int8_panel(const LinearCall& c) {
       for (int64_t b = 0; b < blocks; b += depth) {
         const int64_t count = smaller(depth, blocks - b);
         int8_fill_panel<Isa, T>(c, n, b, count, panel);
+        if (b + count < blocks)
+          int8_prefetch<Isa, T>(c, n, b + count, smaller(depth, blocks - b - count));
+        else
+          int8_prefetch<Isa, T>(c, n + Int8Panel<Isa>::kColumns, 0, depth);
         int8_panel_pass<Isa, T>(c, panel, n, b, count);
       }
   });

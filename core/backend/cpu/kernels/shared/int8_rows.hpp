@@ -65,29 +65,32 @@ struct BlockScales {
   Float d, min;
 };
 
-/// kHeader: bytes before a block's quants. scales8: the scales of 8 consecutive blocks.
+/// The float16 at the head of blocks 2 * First to 2 * (First + Pairs) - 1 of a group of 8; zero for the others.
+template <int kBlock, int First, int Pairs>
+TENON_INLINE __m128i block_heads(const std::byte* p) {
+  constexpr auto wanted = [](int pair) { return pair >= First && pair < First + Pairs; };
+  __m128i v = _mm_setzero_si128();
+  if constexpr (wanted(0)) v = _mm_insert_epi16(v, load_u16(p), 0);
+  if constexpr (wanted(1)) v = _mm_insert_epi16(v, load_u16(p + 2 * kBlock), 1);
+  if constexpr (wanted(2)) v = _mm_insert_epi16(v, load_u16(p + 4 * kBlock), 2);
+  if constexpr (wanted(3)) v = _mm_insert_epi16(v, load_u16(p + 6 * kBlock), 3);
+  if constexpr (wanted(0)) v = _mm_insert_epi16(v, load_u16(p + 1 * kBlock), 4);
+  if constexpr (wanted(1)) v = _mm_insert_epi16(v, load_u16(p + 3 * kBlock), 5);
+  if constexpr (wanted(2)) v = _mm_insert_epi16(v, load_u16(p + 5 * kBlock), 6);
+  if constexpr (wanted(3)) v = _mm_insert_epi16(v, load_u16(p + 7 * kBlock), 7);
+  return v;
+}
+
+/// kHeader: bytes before a block's quants. scales: those of the blocks that block_heads names.
 template <DType T>
 struct Int8Weight;
-
-/// The float16 at the head of 8 blocks that are kBlock bytes apart.
-template <int kBlock>
-TENON_INLINE Float heads8(const std::byte* p) {
-  __m128i v = _mm_cvtsi32_si128(load_u16(p));
-  v = _mm_insert_epi16(v, load_u16(p + 2 * kBlock), 1);
-  v = _mm_insert_epi16(v, load_u16(p + 4 * kBlock), 2);
-  v = _mm_insert_epi16(v, load_u16(p + 6 * kBlock), 3);
-  v = _mm_insert_epi16(v, load_u16(p + 1 * kBlock), 4);
-  v = _mm_insert_epi16(v, load_u16(p + 3 * kBlock), 5);
-  v = _mm_insert_epi16(v, load_u16(p + 5 * kBlock), 6);
-  v = _mm_insert_epi16(v, load_u16(p + 7 * kBlock), 7);
-  return _mm256_cvtph_ps(v);
-}
 
 template <>
 struct Int8Weight<DType::q4_0> {
   static constexpr int kHeader = 2;
-  static TENON_INLINE BlockScales scales8(const std::byte* p) {
-    const Float d = heads8<18>(p);
+  template <int First, int Pairs>
+  static TENON_INLINE BlockScales scales(const std::byte* p) {
+    const Float d = _mm256_cvtph_ps(block_heads<18, First, Pairs>(p));
     return {d, _mm256_mul_ps(d, _mm256_set1_ps(-8.0f))};
   }
 };
@@ -95,22 +98,29 @@ struct Int8Weight<DType::q4_0> {
 template <>
 struct Int8Weight<DType::q4_1> {
   static constexpr int kHeader = 4;
+  template <int First, int Pairs>
+  static TENON_INLINE BlockScales scales(const std::byte* p) {
+    if constexpr (Pairs == 4) return scales8(p);
+    const __m128i d = block_heads<20, First, Pairs>(p), min = block_heads<20, First, Pairs>(p + 2);
+    return {_mm256_cvtph_ps(d), _mm256_cvtph_ps(min)};
+  }
   static TENON_INLINE BlockScales scales8(const std::byte* p) {
     const __m128i even = _mm_setr_epi32(load_i32(p), load_i32(p + 40), load_i32(p + 80), load_i32(p + 120));
     const __m128i odd = _mm_setr_epi32(load_i32(p + 20), load_i32(p + 60), load_i32(p + 100), load_i32(p + 140));
     const Int both = _mm256_setr_m128i(even, odd);  // each dword: d in the low half, min in the high half
-    const Int split =
-        _mm256_packus_epi32(_mm256_and_si256(both, _mm256_set1_epi32(0xffff)), _mm256_srli_epi32(both, 16));
-    const Float e = _mm256_cvtph_ps(_mm256_castsi256_si128(split));
-    const Float o = _mm256_cvtph_ps(_mm256_extracti128_si256(split, 1));
-    return {_mm256_permute2f128_ps(e, o, 0x20), _mm256_permute2f128_ps(e, o, 0x31)};
+    const Int low = _mm256_and_si256(both, _mm256_set1_epi32(0xffff)), high = _mm256_srli_epi32(both, 16);
+    const Int split = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+    return {_mm256_cvtph_ps(_mm256_castsi256_si128(split)), _mm256_cvtph_ps(_mm256_extracti128_si256(split, 1))};
   }
 };
 
 template <>
 struct Int8Weight<DType::q8_0> {
   static constexpr int kHeader = 2;
-  static TENON_INLINE BlockScales scales8(const std::byte* p) { return {heads8<34>(p), _mm256_setzero_ps()}; }
+  template <int First, int Pairs>
+  static TENON_INLINE BlockScales scales(const std::byte* p) {
+    return {_mm256_cvtph_ps(block_heads<34, First, Pairs>(p)), _mm256_setzero_ps()};
+  }
 };
 
 /// The integer products of a pair of blocks at a and b with the 64 activation bytes at x.
@@ -149,22 +159,23 @@ struct Int8RowKernel {
     }
   }
 
-  /// 8 blocks per row: w, x and the scales d (stride `scales` floats to d * sum) stand at the group.
+  /// Pairs [First, First + Pairs) of a group of 8 blocks at which w, x and the scales d stand; d * sum(q) lies `scales`
+  /// floats behind d.
+  template <int First, int Pairs>
   TENON_INLINE void group(const std::byte* const w[R], const std::byte* const x[M], const float* const d[M],
                           int64_t scales) {
     Float scale[R][M];
     TENON_UNROLL for (int r = 0; r < R; ++r) {
-      Isa::template prefetch<8 * kBlock>(w[r]);
-      const BlockScales s = Int8Weight<T>::scales8(w[r]);
+      const BlockScales s = Int8Weight<T>::template scales<First, Pairs>(w[r]);
       TENON_UNROLL for (int m = 0; m < M; ++m) {
         scale[r][m] = _mm256_mul_ps(s.d, _mm256_loadu_ps(d[m]));
         if constexpr (kMin) acc[r][m] = _mm256_fmadd_ps(s.min, _mm256_loadu_ps(d[m] + scales), acc[r][m]);
       }
     }
-    pair<0>(w, x, scale);
-    pair<1>(w, x, scale);
-    pair<2>(w, x, scale);
-    pair<3>(w, x, scale);
+    if constexpr (First == 0) pair<0>(w, x, scale);
+    if constexpr (First == 0 && Pairs > 1) pair<1>(w, x, scale);
+    if constexpr (First + Pairs > 2) pair<2>(w, x, scale);
+    if constexpr (First + Pairs > 3) pair<3>(w, x, scale);
   }
 
   TENON_INLINE void run(const std::byte* const rows[R], const LinearCall& c, float* const y[R]) {
@@ -180,7 +191,8 @@ struct Int8RowKernel {
       d[m] = reinterpret_cast<const float*>(x[m] + form.quants);
     }
     for (int64_t b = form.blocks; b >= 8; b -= 8) {
-      group(w, x, d, form.scales);
+      TENON_UNROLL for (int r = 0; r < R; ++r) Isa::template prefetch<8 * kBlock>(w[r]);
+      group<0, 4>(w, x, d, form.scales);
       TENON_UNROLL for (int r = 0; r < R; ++r) w[r] += 8 * kBlock;
       TENON_UNROLL for (int m = 0; m < M; ++m) x[m] += 8 * 32, d[m] += 8;
     }
@@ -188,25 +200,32 @@ struct Int8RowKernel {
     TENON_UNROLL for (int r = 0; r < R; ++r) TENON_UNROLL for (int m = 0; m < M; ++m) y[r][m * c.ldy] = sum(acc[r][m]);
   }
 
-  /// The last 1 to 7 blocks, pair by pair; an odd one beside a block of zeros.
-  TENON_INLINE void tail(const Int8Rows& form, const std::byte* w[R], const std::byte* x[M], const float* d[M]) {
+  /// The last 0 to 7 blocks.
+  TENON_INLINE void tail(const Int8Rows& form, const std::byte* const w[R], const std::byte* const x[M],
+                         const float* const d[M]) {
+    const int64_t left = form.blocks % 8;
+    if (left & 4) group<0, 2>(w, x, d, form.scales);
+    if ((left & 6) == 2) group<0, 1>(w, x, d, form.scales);
+    if ((left & 6) == 6) group<2, 1>(w, x, d, form.scales);
+    if (left & 1) single(form, w, x, d, left / 2);
+  }
+
+  /// A last odd block, as pair j of its group beside a block of zeros.
+  TENON_INLINE void single(const Int8Rows& form, const std::byte* const w[R], const std::byte* const x[M],
+                           const float* const d[M], int64_t j) {
     alignas(32) static constexpr std::byte kZeros[64] = {};
-    const int left = static_cast<int>(form.blocks % 8);
-    for (int j = 0; 2 * j < left; ++j) {
-      TENON_UNROLL for (int r = 0; r < R; ++r) {
-        const std::byte* const a = w[r] + 2 * j * kBlock;
-        const std::byte* const b = 2 * j + 1 < left ? a + kBlock : kZeros;
-        const std::byte* xj[M];
-        TENON_UNROLL for (int m = 0; m < M; ++m) xj[m] = x[m] + 64 * j;
-        Int dot[M];
-        int8_pair<Isa, T, M>(a + Int8Weight<T>::kHeader, b + Int8Weight<T>::kHeader, xj, dot);
-        TENON_UNROLL for (int m = 0; m < M; ++m) {
-          const Float s = _mm256_setr_m128(_mm_set1_ps(load_f16(a) * d[m][j]), _mm_set1_ps(load_f16(b) * d[m][4 + j]));
-          acc[r][m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[m]), s, acc[r][m]);
-          if constexpr (kMin) {
-            const float min = minimum(a) * d[m][form.scales + j] + minimum(b) * d[m][form.scales + 4 + j];
-            acc[r][m] = _mm256_add_ps(acc[r][m], _mm256_setr_ps(min, 0, 0, 0, 0, 0, 0, 0));
-          }
+    TENON_UNROLL for (int r = 0; r < R; ++r) {
+      const std::byte* const block = w[r] + 2 * j * kBlock;
+      const std::byte* xj[M];
+      TENON_UNROLL for (int m = 0; m < M; ++m) xj[m] = x[m] + 64 * j;
+      Int dot[M];
+      int8_pair<Isa, T, M>(block + Int8Weight<T>::kHeader, kZeros, xj, dot);
+      TENON_UNROLL for (int m = 0; m < M; ++m) {
+        const Float s = _mm256_set1_ps(load_f16(block) * d[m][j]);
+        acc[r][m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[m]), s, acc[r][m]);
+        if constexpr (kMin) {
+          const Float min = _mm256_setr_ps(minimum(block) * d[m][form.scales + j], 0, 0, 0, 0, 0, 0, 0);
+          acc[r][m] = _mm256_add_ps(acc[r][m], min);
         }
       }
     }
