@@ -149,11 +149,12 @@ const LinearChoice& CompileCtx::linear(std::string_view op, DType w, int64_t n, 
 
 std::string CompileCtx::explain_linear(const LinearChoice& choice, DType w, int64_t n, int64_t k, int64_t max_m) const {
   std::string text;
-  std::set<int64_t> ms = {1, std::max<int64_t>(max_m, 1)};
-  for (const LinearChoice::From& from : choice.ranges()) ms.insert(from.m);
-  for (int64_t m : ms) {
+  std::set<int64_t> counts = {1, std::max<int64_t>(max_m, 1)};
+  for (const LinearChoice::From& from : choice.ranges()) counts.insert(from.m);
+  for (int64_t m : counts) {
     const LinearImpl& chosen = choice.at(m);
     text += fmt::format("{}m={} {}", text.empty() ? "" : "; ", m, chosen.name);
+    if (m != 1 && m != max_m) continue;
     std::string refused;
     for (const LinearImpl& impl : linear_impls()) {
       if (&impl == &chosen) break;

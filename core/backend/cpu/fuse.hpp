@@ -1,5 +1,5 @@
-// Folding of neighbours that only this backend can fold: a norm into the linears that read it (small steps normalise and
-// pack privately, without a barrier), rotations into their attention (a head is rotated where it is used).
+// Folding of neighbours that only this backend can fold: a norm into the linears that read it (small steps normalise
+// and pack privately, without a barrier), rotations into their attention (a head is rotated where it is used).
 #pragma once
 
 #include <vector>

@@ -1,5 +1,6 @@
 // What the CPU executable is made of: op instances that run as one SPMD program, every member of the team walking the
-// same list. An op is built once at compile time with the addresses of everything it touches, and allocates nothing later.
+// same list. An op is built once at compile time with the addresses of everything it touches, and allocates nothing
+// later.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +30,8 @@ struct StepCtx {
   const Batch* batch = nullptr;
   CpuStatePool* states = nullptr;
   int64_t n_tokens = 0, n_rows = 0;
-  std::byte* shared = nullptr;         // scratch of the op that runs, seen by all members
-  std::byte* private_base = nullptr;   // members' own scratch, one after the other
+  std::byte* shared = nullptr;        // scratch of the op that runs, seen by all members
+  std::byte* private_base = nullptr;  // members' own scratch, one after the other
   uint64_t private_stride = 0;
 
   std::byte* mine(const Team& team) const { return private_base + static_cast<uint64_t>(team.rank()) * private_stride; }
@@ -40,9 +41,9 @@ struct StepCtx {
 struct Val {
   enum class Source : uint8_t { none, arena, tokens, positions, rows };
   Source source = Source::none;
-  std::byte* data = nullptr;      // of an arena value
-  int64_t lead = 1;               // first dimension, symbolic ones as in Shape
-  int64_t rows_per_lead = 1;      // rows per index of the first dimension; the first dimension itself for rank 1 literals
+  std::byte* data = nullptr;  // of an arena value
+  int64_t lead = 1;           // first dimension, symbolic ones as in Shape
+  int64_t rows_per_lead = 1;  // rows per index of the first dimension; the first dimension itself for rank 1 literals
   int64_t width = 1;
 
   int64_t lead_count(const StepCtx& ctx) const {
@@ -67,16 +68,16 @@ class CpuOp {
 /// A node with the neighbours that were folded into it.
 struct FusedNode {
   Node node;
-  std::optional<Node> norm;          // of a linear: normalises x first; its result is an extra output of `node`
+  std::optional<Node> norm;            // of a linear: normalises x first; its result is an extra output of `node`
   std::optional<Node> rope_q, rope_k;  // of an attention
-  size_t n_outputs = 0;              // of the original node
+  size_t n_outputs = 0;                // of the original node
 };
 
 /// The implementations of one weight shape for every count of rows.
 class LinearChoice {
  public:
   struct From {
-    int64_t m;                       // from this many rows on
+    int64_t m;  // from this many rows on
     const LinearImpl* impl;
   };
   explicit LinearChoice(std::vector<From> from) : from_(std::move(from)) {}
@@ -107,7 +108,8 @@ class CompileCtx {
   const LinearChoice& linear(std::string_view op, DType w, int64_t n, int64_t k, int64_t max_m);
   /// Why each implementation before the chosen one refused, for m = 1 and m = max_m.
   std::string explain_linear(const LinearChoice& choice, DType w, int64_t n, int64_t k, int64_t max_m) const;
-  /// The first vector kernels that this processor runs, or the forced ones; `explanation` says why earlier ones refused.
+  /// The first vector kernels that this processor runs, or the forced ones; `explanation` says why earlier ones
+  /// refused.
   const VectorKernels& vector_kernels(std::string_view op, std::string* explanation);
   RopeTable& rope_table(const Node& node);
   int64_t max_lead(const Val& v) const;

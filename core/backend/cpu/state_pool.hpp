@@ -18,16 +18,17 @@ class CpuStatePool final : public StatePool {
 
   /// Per state: pages, in each the heads, in each keys [dim_k][kPageTokens] and values [kPageTokens][dv_pad].
   struct Layout {
-    uint64_t offset = 0;       // of the state's first page
-    uint64_t page_bytes = 0;   // of one page of this state
-    uint64_t head_bytes = 0;   // of one head in it
-    uint64_t value_offset = 0; // of a head's values after its keys
+    uint64_t offset = 0;        // of the state's first page
+    uint64_t page_bytes = 0;    // of one page of this state
+    uint64_t head_bytes = 0;    // of one head in it
+    uint64_t value_offset = 0;  // of a head's values after its keys
     int64_t dim_k = 0, dim_v = 0, dv_pad = 0, n_heads = 0;
   };
   const Layout& layout(StateId id) const { return layouts_[id - 1]; }
   bool half() const { return half_; }
   std::byte* head(const Layout& at, int32_t page, int64_t head) const {
-    return memory_.data() + at.offset + static_cast<uint64_t>(page) * at.page_bytes + static_cast<uint64_t>(head) * at.head_bytes;
+    return memory_.data() + at.offset + static_cast<uint64_t>(page) * at.page_bytes +
+           static_cast<uint64_t>(head) * at.head_bytes;
   }
 
  private:

@@ -30,14 +30,30 @@ TestGraph attention_graph(const Case& c) {
   return g;
 }
 
-const std::vector<Step> kLong = {{{0, 96}}, {{0, 96}}, {{0, 96}, }, {{0, 96}}, {{0, 96}}, {{0, 96}}, {{0, 96}}, {{0, 96}},
-                                 {{0, 96}}, {{0, 96}}, {{0, 96}}, {{0, 96}}, {{0, 1}}, {{0, 1}}, {{0, 2}, {1, 1}}};
+const std::vector<Step> kLong = {{{0, 96}},
+                                 {{0, 96}},
+                                 {
+                                     {0, 96},
+                                 },
+                                 {{0, 96}},
+                                 {{0, 96}},
+                                 {{0, 96}},
+                                 {{0, 96}},
+                                 {{0, 96}},
+                                 {{0, 96}},
+                                 {{0, 96}},
+                                 {{0, 96}},
+                                 {{0, 96}},
+                                 {{0, 1}},
+                                 {{0, 1}},
+                                 {{0, 2}, {1, 1}}};
 
 }  // namespace
 
 TEST_CASE("attention over shapes") {
   for (auto [heads, kv] : {std::pair<int64_t, int64_t>{1, 1}, {4, 4}, {6, 2}, {9, 3}, {8, 1}, {40, 1}})
-    for (auto [dk, dv] : {std::pair<int64_t, int64_t>{16, 16}, {64, 64}, {80, 80}, {10, 6}, {3, 5}, {128, 128}, {24, 64}}) {
+    for (auto [dk, dv] :
+         {std::pair<int64_t, int64_t>{16, 16}, {64, 64}, {80, 80}, {10, 6}, {3, 5}, {128, 128}, {24, 64}}) {
       CAPTURE(heads);
       CAPTURE(kv);
       CAPTURE(dk);
@@ -56,8 +72,8 @@ TEST_CASE("attention with window, softcap, sinks and rotations, on every instruc
           CAPTURE(window);
           CAPTURE(softcap);
           CAPTURE(sinks);
-          check_graph(attention_graph({4, 2, 20, 20, window, softcap, sinks, window % 2 ? "interleaved" : ""}), {}, kRagged,
-                      "attention=" + isa);
+          check_graph(attention_graph({4, 2, 20, 20, window, softcap, sinks, window % 2 ? "interleaved" : ""}), {},
+                      kRagged, "attention=" + isa);
         }
 }
 

@@ -33,7 +33,8 @@ inline HostTensor random_tensor(DType dtype, Shape shape, std::mt19937& rng, flo
       std::memcpy(p + i, &v, 4);
     }
   } else if (info.block_elems == 1) {
-    for (uint64_t i = 0; i < t.bytes; i += 2) put(i, dtype == DType::f16 ? float_to_half(value(rng)) : float_to_bf16(value(rng)));
+    for (uint64_t i = 0; i < t.bytes; i += 2)
+      put(i, dtype == DType::f16 ? float_to_half(value(rng)) : float_to_bf16(value(rng)));
   } else {
     for (uint64_t i = 0; i < t.bytes; ++i) p[i] = static_cast<std::byte>(rng());
     for (uint64_t i = 0; i < t.bytes; i += static_cast<uint64_t>(info.block_bytes)) {
@@ -45,7 +46,7 @@ inline HostTensor random_tensor(DType dtype, Shape shape, std::mt19937& rng, flo
 }
 
 struct TestGraph : GraphBuilder {
-  std::map<std::string, DType> types;      // by weight name; f32 otherwise
+  std::map<std::string, DType> types;  // by weight name; f32 otherwise
   std::map<std::string, float> spreads;
   ValueId tokens = input("tokens"), positions = input("positions"), row_ids = input("rows");
 
@@ -84,7 +85,7 @@ using Step = std::vector<std::pair<int, int>>;
 struct RunOptions {
   int threads = 1;
   bool exact = true;
-  std::string force;
+  std::string force = {};
   bool all_rows = true;  // rows that want logits: all, or each sequence's last
   int64_t max_tokens = 96;
 };
@@ -92,8 +93,9 @@ struct RunOptions {
 inline int token_at(int seq, int pos) { return (seq * 17 + pos * 7 + pos * pos % 13) % kVocab; }
 
 /// The output "y" of each step.
-inline std::vector<std::vector<float>> run_steps(Backend& backend, const Graph& graph, const std::vector<HostTensor>& weights,
-                                                 const std::vector<Step>& steps, const RunOptions& o) {
+inline std::vector<std::vector<float>> run_steps(Backend& backend, const Graph& graph,
+                                                 const std::vector<HostTensor>& weights, const std::vector<Step>& steps,
+                                                 const RunOptions& o) {
   ExecOptions options;
   options.exact = o.exact;
   options.force = o.force;
@@ -121,7 +123,8 @@ inline std::vector<std::vector<float>> run_steps(Backend& backend, const Graph& 
         if (o.all_rows || i == n - 1) rows.push_back(static_cast<int32_t>(tokens.size() - 1));
       }
       length[seq] += n;
-      while (static_cast<int>(pages[seq].size()) * kPageTokens < length[seq]) pages[seq].push_back((next_page += 5) % (16 * 64));
+      while (static_cast<int>(pages[seq].size()) * kPageTokens < length[seq])
+        pages[seq].push_back((next_page += 5) % (16 * 64));
       seqs.push_back(s);
     }
     for (size_t i = 0; i < seqs.size(); ++i) seqs[i].pages = pages[step[i].first];
@@ -154,11 +157,12 @@ inline double l2_error(const std::vector<float>& a, const std::vector<float>& b)
 }
 
 inline const std::vector<Step> kRagged = {
-    {{0, 5}, {1, 1}}, {{0, 1}, {1, 1}, {2, 33}}, {{1, 40}, {2, 1}, {0, 1}}, {{0, 1}}, {{3, 64}}, {{0, 1}, {1, 1}, {2, 1}, {3, 1}}};
+    {{0, 5}, {1, 1}}, {{0, 1}, {1, 1}, {2, 33}},       {{1, 40}, {2, 1}, {0, 1}}, {{0, 1}},
+    {{3, 64}},        {{0, 1}, {1, 1}, {2, 1}, {3, 1}}};
 
 struct Bounds {
-  double exact_max = 2e-5;   // exact: of the largest value
-  double fast_l2 = 2e-3;     // fast path, relative L2
+  double exact_max = 2e-5;  // exact: of the largest value
+  double fast_l2 = 2e-3;    // fast path, relative L2
 };
 
 /// The graph as described and optimised, exact and fast, with 1, 2 and 5 threads, against the reference.
@@ -172,7 +176,7 @@ inline void check_graph(const TestGraph& g, const Bounds& bounds = {}, const std
   for (int threads : {1, 2, 5}) {
     auto cpu = make_cpu_backend(threads);
     for (bool exact : {true, false})
-      for (const Graph* graph : {&g.graph, &optimised}) {
+      for (const Graph* graph : {&g.graph, static_cast<const Graph*>(&optimised)}) {
         const auto got = run_steps(*cpu, *graph, weights, steps, {threads, exact, force});
         for (size_t i = 0; i < got.size(); ++i) {
           CAPTURE(threads);

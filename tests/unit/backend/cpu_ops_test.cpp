@@ -1,13 +1,13 @@
 // Every op of the CPU backend except attention and experts, against the reference, on odd shapes.
-#include "backend/cpu_harness.hpp"
 #include "backend/cpu/linear.hpp"
+#include "backend/cpu_harness.hpp"
 #include "base/error.hpp"
 
 using namespace tenon;
 using namespace tenon::test;
 
 namespace {
-const char* const kActs[] = {"identity", "silu", "gelu_erf", "gelu_tanh", "relu",    "relu2",
+const char* const kActs[] = {"identity", "silu", "gelu_erf", "gelu_tanh", "relu", "relu2",
                              "sigmoid",  "tanh", "softplus", "exp",       "neg"};
 constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q8_0};
 }  // namespace
@@ -26,7 +26,8 @@ TEST_CASE("norms with and without weights, over heads too") {
     const ValueId x = g.data("x", {3, d});
     ValueId y = g.op("tenon.rms_norm/1", {x, g.typed("w", {d})}, {{"eps", 1e-5}});
     y = g.op("tenon.add/1", {y, g.op("tenon.rms_norm/1", {x, 0}, {{"eps", 1e-6}})});
-    y = g.op("tenon.add/1", {y, g.op("tenon.layer_norm/1", {x, g.typed("lw", {d}), g.typed("lb", {d})}, {{"eps", 1e-5}})});
+    y = g.op("tenon.add/1",
+             {y, g.op("tenon.layer_norm/1", {x, g.typed("lw", {d}), g.typed("lb", {d})}, {{"eps", 1e-5}})});
     y = g.op("tenon.add/1", {y, g.op("tenon.layer_norm/1", {x, 0, 0}, {{"eps", 1e-5}})});
     g.output(y);
     check_graph(g);
@@ -48,7 +49,8 @@ TEST_CASE("elementwise ops, forced on every instruction set") {
       y = g.op("tenon.add/1", {g.op("tenon.mul/1", {y, g.typed("m", {53}, DType::f16)}), g.typed("b", {53})});
       g.output(y);
       check_graph(g, {2e-5, 2e-5}, {{{0, 3}}, {{0, 1}}},
-                  "unary=" + isa + ",glu=" + isa + ",mul=" + isa + ",tenon.add/1=" + isa + ",softcap=" + isa + ",scale_shift=" + isa);
+                  "unary=" + isa + ",glu=" + isa + ",mul=" + isa + ",tenon.add/1=" + isa + ",softcap=" + isa +
+                      ",scale_shift=" + isa);
     }
 }
 
@@ -71,7 +73,8 @@ TEST_CASE("slices, rows and views") {
   RunOptions last;
   last.all_rows = false;
   const auto weights = g.weights(1);
-  const auto a = run_steps(*reference, g.graph, weights, kRagged, last), b = run_steps(*cpu, g.graph, weights, kRagged, last);
+  const auto a = run_steps(*reference, g.graph, weights, kRagged, last),
+             b = run_steps(*cpu, g.graph, weights, kRagged, last);
   CHECK(a == b);
 }
 
@@ -83,18 +86,26 @@ TEST_CASE("rope outside attention: both layouts, partial, every scaling") {
         CAPTURE(scaling);
         CAPTURE(n_rot);
         TestGraph g;
-        const std::vector<double> shorts(static_cast<size_t>(n_rot / 2), 1.1), longs(static_cast<size_t>(n_rot / 2), 3.0);
-        Attrs attrs = {{"layout", std::string(layout)}, {"n_rot", n_rot}, {"base", 1e4}, {"scaling", std::string(scaling)},
-                       {"factor", 4.0}, {"original_ctx", int64_t{102}}, {"magnitude", 1.2}};
+        const std::vector<double> shorts(static_cast<size_t>(n_rot / 2), 1.1),
+            longs(static_cast<size_t>(n_rot / 2), 3.0);
+        Attrs attrs = {{"layout", std::string(layout)},
+                       {"n_rot", n_rot},
+                       {"base", 1e4},
+                       {"scaling", std::string(scaling)},
+                       {"factor", 4.0},
+                       {"original_ctx", int64_t{102}},
+                       {"magnitude", 1.2}};
         if (std::string(scaling) == "longrope") {
           attrs["short_factors"] = shorts;
           attrs["long_factors"] = longs;
         }
-        g.output(g.op("tenon.rope/1", {g.data("x", {3, 64}), g.positions, g.typed("factors", {n_rot / 2}, DType::f32, 0)}, attrs));
+        g.output(g.op("tenon.rope/1",
+                      {g.data("x", {3, 64}), g.positions, g.typed("factors", {n_rot / 2}, DType::f32, 0)}, attrs));
         auto weights = g.weights(3);
         for (HostTensor& w : weights)
           if (w.shape == Shape{n_rot / 2})
-            for (int64_t i = 0; i < n_rot / 2; ++i) reinterpret_cast<float*>(w.mutable_data())[i] = 1 + 0.1f * static_cast<float>(i);
+            for (int64_t i = 0; i < n_rot / 2; ++i)
+              reinterpret_cast<float*>(w.mutable_data())[i] = 1 + 0.1f * static_cast<float>(i);
         auto reference = make_reference_backend();
         const auto expected = run_steps(*reference, g.graph, weights, kRagged, {});
         for (int threads : {1, 2}) {
@@ -116,7 +127,8 @@ TestGraph linear_graph(DType type, int64_t d, int64_t f) {
   const ValueId b = g.op("tenon.linear/1", {h, g.typed("b", {f, d}, DType::f32, spread)});
   const ValueId c = g.op("tenon.linear/1", {h, g.typed("c", {f, d}, type, spread)});
   h = g.op("tenon.add/1", {a, g.op("tenon.mul/1", {b, c})});
-  const ValueId r = g.op("tenon.add/1", {x, g.op("tenon.linear/1", {h, g.typed("o", {d, f}, type, spread), g.typed("ob", {d})})});
+  const ValueId r =
+      g.op("tenon.add/1", {x, g.op("tenon.linear/1", {h, g.typed("o", {d, f}, type, spread), g.typed("ob", {d})})});
   h = g.op("tenon.layer_norm/1", {r, g.typed("n2", {d}), g.typed("n2b", {d})}, {{"eps", 1e-5}});
   const ValueId gate = g.op("tenon.linear/1", {h, g.typed("gate", {f, d}, type, spread), g.typed("gateb", {f})});
   const ValueId up = g.op("tenon.linear/1", {h, g.typed("up", {f, d}, type, spread)});
@@ -142,7 +154,8 @@ TEST_CASE("every implementation of a product, forced, inside an executable") {
     for (DType type : {DType::f32, DType::q4_0, DType::q8_0}) {
       const TestGraph g = linear_graph(type, 64, 96);
       const bool exact_takes = !impl.refuse({type, 96, 64, 1, true}) || !impl.refuse({type, 96, 64, 64, true});
-      if (exact_takes) check_graph(g, {2e-5, 2.5e-2}, {{{0, 1}}, {{0, 2}}, {{0, 7}}, {{1, 60}}}, std::string("linear=") + impl.name);
+      if (exact_takes)
+        check_graph(g, {2e-5, 2.5e-2}, {{{0, 1}}, {{0, 2}}, {{0, 7}}, {{1, 60}}}, std::string("linear=") + impl.name);
     }
   }
 }

@@ -1,7 +1,8 @@
 // tenon.attention/1 with the rotations of q and k folded in. Append phase, barrier, then tasks that pass once over the
 // pages of a kv head for all query heads of its group, with a running softmax. A step whose tasks hold all their
 // sequence's new rows appends inside the task and needs no barrier; few tasks over long contexts split the context and
-// join the parts after a barrier. A row's bits do not depend on the batch, except that a split context is summed in parts.
+// join the parts after a barrier. A row's bits do not depend on the batch, except that a split context is summed in
+// parts.
 #include "backend/cpu/ops/attention.hpp"
 
 #include <algorithm>
@@ -52,16 +53,26 @@ class AttentionOp final : public CpuOp {
 };
 
 AttentionOp::AttentionOp(CompileCtx& ctx, const FusedNode& fused)
-    : q_(ctx.value(fused.node.inputs[0])), k_(ctx.value(fused.node.inputs[1])), v_(ctx.value(fused.node.inputs[2])),
-      y_(ctx.value(fused.node.outputs[0])), spec_(attention_spec(ctx.graph, fused.node)), state_(fused.node.states[0]),
-      heads_(q_.rows_per_lead), kv_heads_(k_.rows_per_lead), group_(heads_ / kv_heads_), dk_(q_.width), dv_(v_.width),
-      dv_pad_((dv_ + kValuePad - 1) / kValuePad * kValuePad), half_(!ctx.options.exact),
+    : q_(ctx.value(fused.node.inputs[0])),
+      k_(ctx.value(fused.node.inputs[1])),
+      v_(ctx.value(fused.node.inputs[2])),
+      y_(ctx.value(fused.node.outputs[0])),
+      spec_(attention_spec(ctx.graph, fused.node)),
+      state_(fused.node.states[0]),
+      heads_(q_.rows_per_lead),
+      kv_heads_(k_.rows_per_lead),
+      group_(heads_ / kv_heads_),
+      dk_(q_.width),
+      dv_(v_.width),
+      dv_pad_((dv_ + kValuePad - 1) / kValuePad * kValuePad),
+      half_(!ctx.options.exact),
       plan_(kv_heads_, group_, spec_.window, ctx.options.max_tokens, ctx.options.max_seqs, ctx.threads),
       kernels_(ctx.vector_kernels(fused.node.op, &explain_)) {
   if (fused.node.inputs.size() > 3) sinks_ = ctx.weight_f32(fused.node.inputs[3]);
   if (fused.rope_q) rope_q_ = &ctx.rope_table(*fused.rope_q);
   if (fused.rope_k) rope_k_ = &ctx.rope_table(*fused.rope_k);
-  explain_ = fmt::format("paged {} kv, {}{}", half_ ? "f16" : "f32", explain_, rope_q_ || rope_k_ ? " + tenon.rope/1" : "");
+  explain_ =
+      fmt::format("paged {} kv, {}{}", half_ ? "f16" : "f32", explain_, rope_q_ || rope_k_ ? " + tenon.rope/1" : "");
   uint64_t own = 0;
   carve(nullptr, &own);
   ctx.need_private(own);
@@ -116,7 +127,8 @@ void AttentionOp::append_all(const StepCtx& ctx, const Team& team, float* k_row)
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row0 = i / kv_heads_ * kPageTokens, row1 = std::min(row0 + kPageTokens, ctx.n_tokens);
       for (const SeqRows& seq : ctx.batch->seqs) {
-        const int64_t from = std::max<int64_t>(row0, seq.first_row), to = std::min<int64_t>(row1, seq.first_row + seq.n_rows);
+        const int64_t from = std::max<int64_t>(row0, seq.first_row),
+                      to = std::min<int64_t>(row1, seq.first_row + seq.n_rows);
         if (from < to) append(ctx, seq, i % kv_heads_, from, to - from, k_row);
       }
     }
@@ -132,15 +144,16 @@ AttnTile AttentionOp::load_queries(const StepCtx& ctx, const AttentionTask& task
     for (int64_t h = 0; h < group_; ++h) {
       const int64_t i = r * group_ + h;
       if (rope_q_)
-        kernels_.rope(q + h * dk_, rope_q_->cos(row), rope_q_->sin(row), rope_q_->n_rot(), rope_q_->interleaved(), spec_.scale,
-                      b.q + i * dk_, dk_);
+        kernels_.rope(q + h * dk_, rope_q_->cos(row), rope_q_->sin(row), rope_q_->n_rot(), rope_q_->interleaved(),
+                      spec_.scale, b.q + i * dk_, dk_);
       else
         kernels_.scale_shift(q + h * dk_, spec_.scale, 0, b.q + i * dk_, dk_);
       b.hi[i] = static_cast<int32_t>(pos);
       b.lo[i] = static_cast<int32_t>(spec_.window > 0 ? std::max<int64_t>(0, pos - spec_.window + 1) : 0);
     }
   }
-  return {task.n_rows * group_, dk_, dv_pad_, spec_.softcap, half_, b.q, b.lo, b.hi, b.max, b.sum, b.acc, b.s, b.kf, b.vf};
+  return {
+      task.n_rows * group_, dk_, dv_pad_, spec_.softcap, half_, b.q, b.lo, b.hi, b.max, b.sum, b.acc, b.s, b.kf, b.vf};
 }
 
 void AttentionOp::attend(const StepCtx& ctx, const AttentionTask& task, const AttnTile& tile) const {
@@ -165,7 +178,8 @@ void AttentionOp::finish(const AttentionTask& task, const AttnTile& tile) const 
       scale = std::exp(tile.max[i] - top);
       sum = sum * scale + std::exp(sinks_[head] - top);
     }
-    kernels_.scale_shift(tile.acc + i * dv_pad_, sum > 0 ? scale / sum : 0, 0, y_.f32() + (row * heads_ + head) * dv_, dv_);
+    kernels_.scale_shift(tile.acc + i * dv_pad_, sum > 0 ? scale / sum : 0, 0, y_.f32() + (row * heads_ + head) * dv_,
+                         dv_);
   }
 }
 
@@ -184,7 +198,8 @@ void AttentionOp::join_parts(const StepCtx& ctx, size_t first_task, const Buffer
   kernels_.attn_begin(tile);
   for (int64_t i = 0; i < nq; ++i) {
     for (int32_t p = 0; p < task.n_pieces; ++p)
-      b.max[i] = std::max(b.max[i], parts[(first_task + static_cast<size_t>(p)) * part_floats() + static_cast<size_t>(i)]);
+      b.max[i] =
+          std::max(b.max[i], parts[(first_task + static_cast<size_t>(p)) * part_floats() + static_cast<size_t>(i)]);
     for (int32_t p = 0; p < task.n_pieces; ++p) {
       const float* part = parts + (first_task + static_cast<size_t>(p)) * part_floats();
       if (part[i] == -INFINITY) continue;

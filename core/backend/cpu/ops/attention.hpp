@@ -10,10 +10,10 @@ namespace tenon::cpu {
 
 struct AttentionTask {
   int32_t seq;
-  int32_t head;               // kv head
-  int32_t row0, n_rows;       // of the step
-  int32_t page0, page1;       // pages whose keys it reads
-  int32_t piece, n_pieces;    // of a context that several members share
+  int32_t head;             // kv head
+  int32_t row0, n_rows;     // of the step
+  int32_t page0, page1;     // pages whose keys it reads
+  int32_t piece, n_pieces;  // of a context that several members share
 };
 
 /// The tasks of one step; built serially before the team starts, in storage of fixed size.

@@ -13,8 +13,12 @@ constexpr int64_t kTasksPerMember = 2;  // with fewer tasks than this, long cont
 
 AttentionPlan::AttentionPlan(int64_t kv_heads, int64_t group, int64_t window, int64_t max_tokens, int64_t max_seqs,
                              int threads)
-    : kv_heads_(kv_heads), group_(group), window_(window), block_rows_(std::max<int64_t>(1, kBlockQueries / group)),
-      threads_(threads), max_split_tasks_(static_cast<size_t>(2 * kTasksPerMember * threads)) {
+    : kv_heads_(kv_heads),
+      group_(group),
+      window_(window),
+      block_rows_(std::max<int64_t>(1, kBlockQueries / group)),
+      threads_(threads),
+      max_split_tasks_(static_cast<size_t>(2 * kTasksPerMember * threads)) {
   const int64_t blocks = std::min(max_tokens, max_tokens / block_rows_ + max_seqs + 1);
   tasks_.reserve(static_cast<size_t>(blocks * kv_heads) + max_split_tasks_);
 }
@@ -28,7 +32,8 @@ void AttentionPlan::add_block(const SeqRows& seq, int32_t index, int32_t row0, i
   split_ |= n_pieces > 1;
   for (int32_t head = 0; head < kv_heads_; ++head)
     for (int32_t p = 0; p < n_pieces; ++p)
-      tasks_.push_back({index, head, row0, n_rows, page0 + pages * p / n_pieces, page0 + pages * (p + 1) / n_pieces, p, n_pieces});
+      tasks_.push_back(
+          {index, head, row0, n_rows, page0 + pages * p / n_pieces, page0 + pages * (p + 1) / n_pieces, p, n_pieces});
 }
 
 void AttentionPlan::prepare(const StepCtx& ctx) {

@@ -63,7 +63,9 @@ class ElementwiseOp final : public CpuOp {
 };
 
 ElementwiseOp::ElementwiseOp(CompileCtx& ctx, const FusedNode& fused)
-    : kind_(kind_of(fused.node.op)), a_(ctx.value(fused.node.inputs[0])), y_(ctx.value(fused.node.outputs[0])),
+    : kind_(kind_of(fused.node.op)),
+      a_(ctx.value(fused.node.inputs[0])),
+      y_(ctx.value(fused.node.outputs[0])),
       kernels_(ctx.vector_kernels(fused.node.op, &why_)) {
   const Node& node = fused.node;
   if (node.inputs.size() > 1) {
@@ -83,12 +85,18 @@ void ElementwiseOp::apply(int64_t at, int64_t b_at, int64_t n) const {
   const float *a = a_.f32() + at, *b = b_ ? b_ + b_at : nullptr;
   float* y = y_.f32() + at;
   switch (kind_) {
-    case Kind::add: return kernels_.add(a, b, y, n);
-    case Kind::mul: return kernels_.mul(a, b, y, n);
-    case Kind::scale_shift: return kernels_.scale_shift(a, scale_, shift_, y, n);
-    case Kind::softcap: return kernels_.softcap(a, scale_, y, n);
-    case Kind::unary: return kernels_.unary(act_, a, y, n);
-    case Kind::glu: return kernels_.glu(act_, a, b, y, n);
+    case Kind::add:
+      return kernels_.add(a, b, y, n);
+    case Kind::mul:
+      return kernels_.mul(a, b, y, n);
+    case Kind::scale_shift:
+      return kernels_.scale_shift(a, scale_, shift_, y, n);
+    case Kind::softcap:
+      return kernels_.softcap(a, scale_, y, n);
+    case Kind::unary:
+      return kernels_.unary(act_, a, y, n);
+    case Kind::glu:
+      return kernels_.glu(act_, a, b, y, n);
   }
 }
 

@@ -1,5 +1,5 @@
-// The linear family: tenon.linear/1, host.linear_group, host.linear_glu, host.linear_add, each with an optional norm of x
-// in front. One task list over all weights of a node; bias, activation and residual are applied to a piece of columns
+// The linear family: tenon.linear/1, host.linear_group, host.linear_glu, host.linear_add, each with an optional norm of
+// x in front. One task list over all weights of a node; bias, activation and residual are applied to a piece of columns
 // while it is in cache. Activations are packed once per distinct format: small steps normalise and pack in every member
 // for itself, which costs less than a barrier; larger ones share the work.
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace tenon::cpu {
 namespace {
 
 /// Up to this many activations (rows * k) every member packs for itself.
-constexpr int64_t kPrivateElems = 8192;
+constexpr int64_t kPrivateElems = 16384;
 constexpr size_t kMaxParts = 64;
 
 enum class Kind : uint8_t { group, glu, add };
@@ -49,7 +49,10 @@ class LinearOp final : public CpuOp {
   const float* normalise_and_pack(const StepCtx& ctx, const Team& team, int64_t m, PartStep* steps) const;
   LinearCall call_of(const Part& part, const PartStep& step, const float* x, int64_t m, int64_t n0, int64_t n1,
                      std::byte* scratch) const;
-  void run_piece(const StepCtx& ctx, const PartStep* steps, const float* x, int64_t m, int64_t piece, std::byte* scratch) const;
+  void run_pieces(const PartStep* steps, const float* x, int64_t m, int64_t begin, int64_t end,
+                  std::byte* scratch) const;
+  void run_columns(const Part& part, const PartStep& step, const float* x, int64_t m, int64_t n0, int64_t n1,
+                   std::byte* scratch) const;
   void run_glu(const PartStep* steps, const float* x, int64_t m, int64_t n0, int64_t n1, std::byte* scratch) const;
 
   Kind kind_ = Kind::group;
@@ -66,7 +69,8 @@ class LinearOp final : public CpuOp {
   std::string explain_;
 };
 
-LinearOp::LinearOp(CompileCtx& ctx, const FusedNode& fused) : exact_(ctx.options.exact), x_(ctx.value(fused.node.inputs[0])) {
+LinearOp::LinearOp(CompileCtx& ctx, const FusedNode& fused)
+    : exact_(ctx.options.exact), x_(ctx.value(fused.node.inputs[0])) {
   const Node& node = fused.node;
   k_ = x_.width;
   std::string why;
@@ -78,7 +82,9 @@ LinearOp::LinearOp(CompileCtx& ctx, const FusedNode& fused) : exact_(ctx.options
     kind_ = Kind::add;
     residual_ = ctx.value(node.inputs[3]);
   }
-  const size_t n_parts = kind_ == Kind::group && node.op != "tenon.linear/1" ? (node.inputs.size() - 1) / 2 : kind_ == Kind::glu ? 2 : 1;
+  const size_t n_parts = kind_ == Kind::group && node.op != "tenon.linear/1" ? (node.inputs.size() - 1) / 2
+                         : kind_ == Kind::glu                                ? 2
+                                                                             : 1;
   if (n_parts > kMaxParts) fail(ErrorCode::unsupported, "[{}] {} weights, at most {}", node.op, n_parts, kMaxParts);
   for (size_t i = 0; i < n_parts; ++i) add_part(ctx, fused, 1 + 2 * i, 2 + 2 * i);
   if (fused.norm) {
@@ -113,7 +119,8 @@ void LinearOp::reserve(CompileCtx& ctx) {
   uint64_t scratch = 0, shared = 0;
   for (const Part& part : parts_) {
     const PackBound all = pack_bound(*part.choice, part.dtype, part.n, k_, 1, max_m, exact_);
-    const PackBound few = pack_bound(*part.choice, part.dtype, part.n, k_, 1, std::max<int64_t>(private_rows_, 1), exact_);
+    const PackBound few =
+        pack_bound(*part.choice, part.dtype, part.n, k_, 1, std::max<int64_t>(private_rows_, 1), exact_);
     shared += all.bytes;
     private_pack_ += few.bytes;
     scratch = std::max(scratch, all.scratch);
@@ -167,7 +174,8 @@ LinearCall LinearOp::call_of(const Part& part, const PartStep& step, const float
 }
 
 /// Columns [n0, n1) of gate into y, of up into scratch, some at a time, joined while both are in cache.
-void LinearOp::run_glu(const PartStep* steps, const float* x, int64_t m, int64_t n0, int64_t n1, std::byte* scratch) const {
+void LinearOp::run_glu(const PartStep* steps, const float* x, int64_t m, int64_t n0, int64_t n1,
+                       std::byte* scratch) const {
   float* up = reinterpret_cast<float*>(scratch);
   std::byte* rest = scratch + private_glu_;
   const Part &gate = parts_[0], &second = parts_[1];
@@ -188,14 +196,26 @@ void LinearOp::run_glu(const PartStep* steps, const float* x, int64_t m, int64_t
   }
 }
 
-void LinearOp::run_piece(const StepCtx&, const PartStep* steps, const float* x, int64_t m, int64_t piece,
-                         std::byte* scratch) const {
+/// Pieces [begin, end) of the node's task list, as few calls as the parts allow.
+void LinearOp::run_pieces(const PartStep* steps, const float* x, int64_t m, int64_t begin, int64_t end,
+                          std::byte* scratch) const {
   size_t i = 0;
-  while (piece >= steps[i].n_pieces) piece -= steps[i++].n_pieces;
-  const Part& part = parts_[i];
-  const int64_t n0 = piece * steps[i].rows_per_piece, n1 = std::min(n0 + steps[i].rows_per_piece, part.n);
-  if (kind_ == Kind::glu) return run_glu(steps, x, m, n0, n1, scratch);
-  steps[i].impl->run(call_of(part, steps[i], x, m, n0, n1, scratch + private_glu_));
+  int64_t before = 0;  // pieces of the parts before part i
+  while (begin < end) {
+    while (begin - before >= steps[i].n_pieces) before += steps[i++].n_pieces;
+    const int64_t stop = std::min(end, before + steps[i].n_pieces), rows = steps[i].rows_per_piece;
+    const int64_t n0 = (begin - before) * rows, n1 = std::min((stop - before) * rows, parts_[i].n);
+    begin = stop;
+    if (kind_ == Kind::glu)
+      run_glu(steps, x, m, n0, n1, scratch);
+    else
+      run_columns(parts_[i], steps[i], x, m, n0, n1, scratch + private_glu_);
+  }
+}
+
+void LinearOp::run_columns(const Part& part, const PartStep& step, const float* x, int64_t m, int64_t n0, int64_t n1,
+                           std::byte* scratch) const {
+  step.impl->run(call_of(part, step, x, m, n0, n1, scratch));
   for (int64_t r = 0; r < m; ++r) {
     float* y = part.y.f32() + r * part.n + n0;
     if (part.bias) kernels_->add(y, part.bias + n0, y, n1 - n0);
@@ -212,8 +232,10 @@ void LinearOp::run(const StepCtx& ctx, const Team& team) {
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];
     steps[i].impl = &part.choice->at(m);
-    steps[i].rows_per_piece = piece_rows(*steps[i].impl, part.row_bytes * (kind_ == Kind::glu ? 2 : 1), part.n, m, team.size());
-    if (kind_ == Kind::glu && i == 1) steps[0].rows_per_piece = std::max(steps[0].rows_per_piece, steps[1].rows_per_piece);
+    steps[i].rows_per_piece =
+        piece_rows(*steps[i].impl, part.row_bytes * (kind_ == Kind::glu ? 2 : 1), part.n, m, team.size());
+    if (kind_ == Kind::glu && i == 1)
+      steps[0].rows_per_piece = std::max(steps[0].rows_per_piece, steps[1].rows_per_piece);
   }
   for (size_t i = 0; i < tasks; ++i) {
     steps[i].n_pieces = (parts_[i].n + steps[i].rows_per_piece - 1) / steps[i].rows_per_piece;
@@ -221,11 +243,13 @@ void LinearOp::run(const StepCtx& ctx, const Team& team) {
   }
   const float* x = normalise_and_pack(ctx, team, m, steps.data());
   std::byte* scratch = ctx.mine(team) + private_x_ + private_pack_;
-  share_pieces(team, pieces, [&](int64_t piece) { run_piece(ctx, steps.data(), x, m, piece, scratch); });
+  share_pieces(team, pieces, [&](int64_t begin, int64_t end) { run_pieces(steps.data(), x, m, begin, end, scratch); });
 }
 
 }  // namespace
 
-std::unique_ptr<CpuOp> make_linear(CompileCtx& ctx, const FusedNode& fused) { return std::make_unique<LinearOp>(ctx, fused); }
+std::unique_ptr<CpuOp> make_linear(CompileCtx& ctx, const FusedNode& fused) {
+  return std::make_unique<LinearOp>(ctx, fused);
+}
 
 }  // namespace tenon::cpu

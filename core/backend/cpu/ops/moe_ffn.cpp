@@ -1,5 +1,5 @@
-// tenon.moe_ffn/1: (token, choice) pairs sorted by expert, then two grouped products through the same implementations as
-// linear: an expert nobody chose costs nothing. The weighted sum runs over the choices in their order, so a token's
+// tenon.moe_ffn/1: (token, choice) pairs sorted by expert, then two grouped products through the same implementations
+// as linear: an expert nobody chose costs nothing. The weighted sum runs over the choices in their order, so a token's
 // result depends on its company only through the implementation that an expert's count of rows selects.
 #include <algorithm>
 #include <cstring>
@@ -26,9 +26,9 @@ struct Stack {
 struct Group {
   int32_t expert;
   int64_t first, rows;
-  uint64_t gate_act, up_act, down_act;   // where its packed activations start
-  int64_t up_piece, down_piece;          // columns per piece
-  int64_t up_pieces, down_pieces;        // counts of pieces before this group's
+  uint64_t gate_act, up_act, down_act;  // where its packed activations start
+  int64_t up_piece, down_piece;         // columns per piece
+  int64_t up_pieces, down_pieces;       // counts of pieces before this group's
 };
 
 class MoeFfnOp final : public CpuOp {
@@ -40,13 +40,19 @@ class MoeFfnOp final : public CpuOp {
  private:
   Stack stack_of(CompileCtx& ctx, const Node& node, size_t operand);
   void sort_pairs(const StepCtx& ctx, int threads);
-  void plan_group(Group& g, int64_t up_before, int64_t down_before, uint64_t& act_at, uint64_t& down_at, int threads) const;
+  void plan_group(Group& g, int64_t up_before, int64_t down_before, uint64_t& act_at, uint64_t& down_at,
+                  int threads) const;
   void gather(const Team& team, int64_t pairs) const;
-  void pack(const Team& team, const Stack& s, const float* x, int64_t ldx, uint64_t Group::*where, std::byte* base) const;
+  void pack(const Team& team, const Stack& s, const float* x, int64_t ldx, uint64_t Group::* where,
+            std::byte* base) const;
+  template <typename Fn>
+  void each_expert(int64_t begin, int64_t end, int64_t Group::* pieces_before, int64_t Group::* piece, int64_t n,
+                   Fn&& fn) const;
+  void up_columns(const Group& g, int64_t n0, int64_t n1, std::byte* scratch) const;
   void run_up(const Team& team, std::byte* scratch) const;
   void run_down(const Team& team, std::byte* scratch) const;
-  LinearCall call_of(const Stack& s, const Group& g, const float* x, const std::byte* act, float* y, int64_t n0, int64_t n1,
-                     std::byte* scratch) const;
+  LinearCall call_of(const Stack& s, const Group& g, const float* x, const std::byte* act, float* y, int64_t n0,
+                     int64_t n1, std::byte* scratch) const;
   void combine(const StepCtx& ctx, const Team& team) const;
 
   Val x_, ids_, weights_, y_;
@@ -68,9 +74,15 @@ class MoeFfnOp final : public CpuOp {
 };
 
 MoeFfnOp::MoeFfnOp(CompileCtx& ctx, const FusedNode& fused)
-    : x_(ctx.value(fused.node.inputs[0])), ids_(ctx.value(fused.node.inputs[1])), weights_(ctx.value(fused.node.inputs[2])),
-      y_(ctx.value(fused.node.outputs[0])), exact_(ctx.options.exact), k_choices_(ids_.width), d_(x_.width),
-      act_(static_cast<VecAct>(node_activation(fused.node))), kernels_(ctx.vector_kernels("moe epilogue", &why_)) {
+    : x_(ctx.value(fused.node.inputs[0])),
+      ids_(ctx.value(fused.node.inputs[1])),
+      weights_(ctx.value(fused.node.inputs[2])),
+      y_(ctx.value(fused.node.outputs[0])),
+      exact_(ctx.options.exact),
+      k_choices_(ids_.width),
+      d_(x_.width),
+      act_(static_cast<VecAct>(node_activation(fused.node))),
+      kernels_(ctx.vector_kernels("moe epilogue", &why_)) {
   n_experts_ = ctx.weight(fused.node.inputs[3]).shape[0];
   f_ = ctx.weight(fused.node.inputs[3]).shape[1];
   gate_ = stack_of(ctx, fused.node, 3);
@@ -116,7 +128,8 @@ void MoeFfnOp::plan_group(Group& g, int64_t up_before, int64_t down_before, uint
   const LinearImpl &gate = gate_.choice->at(g.rows), &up = up_.choice->at(g.rows), &down = down_.choice->at(g.rows);
   g.up_pieces = up_before;
   g.down_pieces = down_before;
-  g.up_piece = std::max(piece_rows(gate, 2 * gate_.row_bytes, f_, g.rows, threads), piece_rows(up, 2 * up_.row_bytes, f_, g.rows, threads));
+  g.up_piece = std::max(piece_rows(gate, 2 * gate_.row_bytes, f_, g.rows, threads),
+                        piece_rows(up, 2 * up_.row_bytes, f_, g.rows, threads));
   g.down_piece = piece_rows(down, down_.row_bytes, d_, g.rows, threads);
   g.gate_act = act_at;
   if (gate.act) act_at += align64(gate.act->bytes(g.rows, d_));
@@ -155,11 +168,12 @@ void MoeFfnOp::sort_pairs(const StepCtx& ctx, int threads) {
 void MoeFfnOp::gather(const Team& team, int64_t pairs) const {
   team.for_each(pairs, 4, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
-      std::memcpy(xs_ + r * d_, x_.f32() + pair_of_[static_cast<size_t>(r)] / k_choices_ * d_, static_cast<size_t>(d_) * 4);
+      std::memcpy(xs_ + r * d_, x_.f32() + pair_of_[static_cast<size_t>(r)] / k_choices_ * d_,
+                  static_cast<size_t>(d_) * 4);
   });
 }
 
-void MoeFfnOp::pack(const Team& team, const Stack& s, const float* x, int64_t ldx, uint64_t Group::*where,
+void MoeFfnOp::pack(const Team& team, const Stack& s, const float* x, int64_t ldx, uint64_t Group::* where,
                     std::byte* base) const {
   team.for_each(static_cast<int64_t>(n_groups_), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -178,40 +192,51 @@ LinearCall MoeFfnOp::call_of(const Stack& s, const Group& g, const float* x, con
   return {w, x + g.first * s.k, s.k, act, y + g.first * s.n, s.n, n0, n1, scratch, {s.dtype, s.n, s.k, g.rows, exact_}};
 }
 
-/// h = act(gate) * up, piece by piece of each expert's columns.
-void MoeFfnOp::run_up(const Team& team, std::byte* scratch) const {
-  const Group& last = groups_[n_groups_ - 1];
+/// Calls fn(group, n0, n1) for the columns of each expert that pieces [begin, end) of the task list cover.
+template <typename Fn>
+void MoeFfnOp::each_expert(int64_t begin, int64_t end, int64_t Group::* pieces_before, int64_t Group::* piece,
+                           int64_t n, Fn&& fn) const {
+  for (size_t i = 0; i < n_groups_; ++i) {
+    const Group& g = groups_[i];
+    const int64_t n0 = std::max<int64_t>(0, begin - g.*pieces_before) * (g.*piece);
+    const int64_t n1 = std::min((end - g.*pieces_before) * (g.*piece), n);
+    if (n0 < n1) fn(g, n0, n1);
+  }
+}
+
+/// h = act(gate) * up for columns [n0, n1) of one expert, some at a time, joined while both are in cache.
+void MoeFfnOp::up_columns(const Group& g, int64_t n0, int64_t n1, std::byte* scratch) const {
   float* other = reinterpret_cast<float*>(scratch);
   std::byte* rest = scratch + up_scratch_;
-  share_pieces(team, last.up_pieces + (f_ + last.up_piece - 1) / last.up_piece, [&](int64_t piece) {
-    size_t i = 0;
-    while (i + 1 < n_groups_ && groups_[i + 1].up_pieces <= piece) ++i;
-    const Group& g = groups_[i];
-    const int64_t n0 = (piece - g.up_pieces) * g.up_piece, n1 = std::min(n0 + g.up_piece, f_);
-    for (int64_t at = n0; at < n1; at += kGluRows) {
-      const int64_t end = std::min(at + kGluRows, n1), width = end - at;
-      gate_.choice->at(g.rows).run(call_of(gate_, g, xs_, act_base_ + g.gate_act, h_, at, end, rest));
-      LinearCall call = call_of(up_, g, xs_, act_base_ + g.up_act, other, 0, width, rest);
-      call.w += static_cast<uint64_t>(at) * up_.row_bytes;
-      call.y = other;
-      call.ldy = width;
-      up_.choice->at(g.rows).run(call);
-      for (int64_t r = 0; r < g.rows; ++r) {
-        float* y = h_ + (g.first + r) * f_ + at;
-        kernels_.glu(act_, y, other + r * width, y, width);
-      }
+  for (int64_t at = n0; at < n1; at += kGluRows) {
+    const int64_t end = std::min(at + kGluRows, n1), width = end - at;
+    gate_.choice->at(g.rows).run(call_of(gate_, g, xs_, act_base_ + g.gate_act, h_, at, end, rest));
+    LinearCall call = call_of(up_, g, xs_, act_base_ + g.up_act, other, 0, width, rest);
+    call.w += static_cast<uint64_t>(at) * up_.row_bytes;
+    call.y = other;
+    call.ldy = width;
+    up_.choice->at(g.rows).run(call);
+    for (int64_t r = 0; r < g.rows; ++r) {
+      float* y = h_ + (g.first + r) * f_ + at;
+      kernels_.glu(act_, y, other + r * width, y, width);
     }
+  }
+}
+
+void MoeFfnOp::run_up(const Team& team, std::byte* scratch) const {
+  const Group& last = groups_[n_groups_ - 1];
+  share_pieces(team, last.up_pieces + (f_ + last.up_piece - 1) / last.up_piece, [&](int64_t begin, int64_t end) {
+    each_expert(begin, end, &Group::up_pieces, &Group::up_piece, f_,
+                [&](const Group& g, int64_t n0, int64_t n1) { up_columns(g, n0, n1, scratch); });
   });
 }
 
 void MoeFfnOp::run_down(const Team& team, std::byte* scratch) const {
   const Group& last = groups_[n_groups_ - 1];
-  share_pieces(team, last.down_pieces + (d_ + last.down_piece - 1) / last.down_piece, [&](int64_t piece) {
-    size_t i = 0;
-    while (i + 1 < n_groups_ && groups_[i + 1].down_pieces <= piece) ++i;
-    const Group& g = groups_[i];
-    const int64_t n0 = (piece - g.down_pieces) * g.down_piece, n1 = std::min(n0 + g.down_piece, d_);
-    down_.choice->at(g.rows).run(call_of(down_, g, h_, down_base_ + g.down_act, out_, n0, n1, scratch + up_scratch_));
+  share_pieces(team, last.down_pieces + (d_ + last.down_piece - 1) / last.down_piece, [&](int64_t begin, int64_t end) {
+    each_expert(begin, end, &Group::down_pieces, &Group::down_piece, d_, [&](const Group& g, int64_t n0, int64_t n1) {
+      down_.choice->at(g.rows).run(call_of(down_, g, h_, down_base_ + g.down_act, out_, n0, n1, scratch + up_scratch_));
+    });
   });
 }
 
@@ -256,6 +281,8 @@ void MoeFfnOp::run(const StepCtx& ctx, const Team& team) {
 
 }  // namespace
 
-std::unique_ptr<CpuOp> make_moe_ffn(CompileCtx& ctx, const FusedNode& fused) { return std::make_unique<MoeFfnOp>(ctx, fused); }
+std::unique_ptr<CpuOp> make_moe_ffn(CompileCtx& ctx, const FusedNode& fused) {
+  return std::make_unique<MoeFfnOp>(ctx, fused);
+}
 
 }  // namespace tenon::cpu

@@ -12,8 +12,10 @@ namespace {
 class MoeRouteOp final : public CpuOp {
  public:
   MoeRouteOp(CompileCtx& ctx, const FusedNode& fused)
-      : logits_(ctx.value(fused.node.inputs[0])), ids_(ctx.value(fused.node.outputs[0])),
-        weights_(ctx.value(fused.node.outputs[1])), spec_(route_spec(fused.node)) {
+      : logits_(ctx.value(fused.node.inputs[0])),
+        ids_(ctx.value(fused.node.outputs[0])),
+        weights_(ctx.value(fused.node.outputs[1])),
+        spec_(route_spec(fused.node)) {
     if (fused.node.inputs.size() > 1) bias_ = ctx.weight_f32(fused.node.inputs[1]);
     ctx.need_private(align64(static_cast<uint64_t>(logits_.width) * 4) * 2);
   }

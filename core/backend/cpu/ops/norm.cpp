@@ -22,7 +22,9 @@ namespace {
 class NormOp final : public CpuOp {
  public:
   NormOp(CompileCtx& ctx, const FusedNode& fused)
-      : x_(ctx.value(fused.node.inputs[0])), y_(ctx.value(fused.node.outputs[0])), spec_(norm_spec(ctx, fused.node, &why_)) {}
+      : x_(ctx.value(fused.node.inputs[0])),
+        y_(ctx.value(fused.node.outputs[0])),
+        spec_(norm_spec(ctx, fused.node, &why_)) {}
   void run(const StepCtx& ctx, const Team& team) override {
     const int64_t grain = std::max<int64_t>(1, 4096 / x_.width);
     team.for_each(x_.rows(ctx), grain, [&](int64_t begin, int64_t end) { spec_.rows(x_.f32(), y_.f32(), begin, end); });
@@ -37,6 +39,8 @@ class NormOp final : public CpuOp {
 
 }  // namespace
 
-std::unique_ptr<CpuOp> make_norm(CompileCtx& ctx, const FusedNode& fused) { return std::make_unique<NormOp>(ctx, fused); }
+std::unique_ptr<CpuOp> make_norm(CompileCtx& ctx, const FusedNode& fused) {
+  return std::make_unique<NormOp>(ctx, fused);
+}
 
 }  // namespace tenon::cpu

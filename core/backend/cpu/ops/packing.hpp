@@ -17,22 +17,21 @@ struct PackBound {
 };
 
 /// Over all implementations that serve m in [min_m, max_m].
-PackBound pack_bound(const LinearChoice& choice, DType w, int64_t n, int64_t k, int64_t min_m, int64_t max_m, bool exact);
+PackBound pack_bound(const LinearChoice& choice, DType w, int64_t n, int64_t k, int64_t min_m, int64_t max_m,
+                     bool exact);
 
-/// Columns per piece: about 32 KiB of weights when a step is bound by memory, an eighth of a member's share when by
-/// arithmetic; a multiple of the implementation's grain.
+/// Columns per piece: at most about 32 KiB of weights when a step is bound by memory, and enough pieces for members of
+/// unequal speed to end together; a multiple of the implementation's grain.
 int64_t piece_rows(const LinearImpl& impl, uint64_t row_bytes, int64_t n, int64_t m, int threads);
 
-/// Runs fn(piece) for all pieces: the first two thirds are dealt out in contiguous runs, so that each member streams, the
-/// rest one by one to whoever is free.
+/// Runs fn(begin, end) over all pieces: the first two thirds are dealt out in contiguous runs, so that each member
+/// streams, the rest one by one to whoever is free. A member at half speed then still ends with the others.
 template <typename Fn>
 void share_pieces(const Team& team, int64_t pieces, Fn&& fn) {
-  const int64_t each = team.size() == 1 ? pieces : pieces * 2 / (3 * team.size());
-  for (int64_t p = team.rank() * each; p < (team.rank() + 1) * each; ++p) fn(p);
-  const int64_t dealt = each * team.size();
-  team.for_each(pieces - dealt, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) fn(dealt + p);
-  });
+  if (team.size() == 1) return fn(int64_t{0}, pieces);
+  const int64_t each = pieces * 2 / (3 * team.size()), dealt = each * team.size();
+  if (each > 0) fn(team.rank() * each, (team.rank() + 1) * each);
+  team.for_each(pieces - dealt, 1, [&](int64_t begin, int64_t end) { fn(dealt + begin, dealt + end); });
 }
 
 }  // namespace tenon::cpu

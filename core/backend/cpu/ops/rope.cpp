@@ -1,9 +1,8 @@
 // tenon.rope/1 and the tables behind it. Angles are float32 products and their cosines are rounded once, as in the
 // reference implementation.
-#include "backend/cpu/ops/rope_table.hpp"
-
 #include <cmath>
 
+#include "backend/cpu/ops/rope_table.hpp"
 #include "base/error.hpp"
 
 namespace tenon::cpu {
@@ -85,15 +84,17 @@ class RopeTableOp final : public CpuOp {
 class RopeOp final : public CpuOp {
  public:
   RopeOp(CompileCtx& ctx, const FusedNode& fused)
-      : x_(ctx.value(fused.node.inputs[0])), y_(ctx.value(fused.node.outputs[0])), table_(ctx.rope_table(fused.node)),
+      : x_(ctx.value(fused.node.inputs[0])),
+        y_(ctx.value(fused.node.outputs[0])),
+        table_(ctx.rope_table(fused.node)),
         kernels_(ctx.vector_kernels(fused.node.op, &why_)) {}
 
   void run(const StepCtx& ctx, const Team& team) override {
     const int64_t heads = x_.rows_per_lead, d = x_.width;
     team.for_each(ctx.n_tokens * heads, 64, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r)
-        kernels_.rope(x_.f32() + r * d, table_.cos(r / heads), table_.sin(r / heads), table_.n_rot(), table_.interleaved(), 1.f,
-                      y_.f32() + r * d, d);
+        kernels_.rope(x_.f32() + r * d, table_.cos(r / heads), table_.sin(r / heads), table_.n_rot(),
+                      table_.interleaved(), 1.f, y_.f32() + r * d, d);
     });
   }
   std::string explain() const override { return why_; }
@@ -107,7 +108,9 @@ class RopeOp final : public CpuOp {
 
 }  // namespace
 
-std::unique_ptr<CpuOp> make_rope(CompileCtx& ctx, const FusedNode& fused) { return std::make_unique<RopeOp>(ctx, fused); }
+std::unique_ptr<CpuOp> make_rope(CompileCtx& ctx, const FusedNode& fused) {
+  return std::make_unique<RopeOp>(ctx, fused);
+}
 std::unique_ptr<CpuOp> make_rope_table(CompileCtx&, RopeTable& table) { return std::make_unique<RopeTableOp>(table); }
 
 }  // namespace tenon::cpu

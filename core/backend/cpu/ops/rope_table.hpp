@@ -33,9 +33,9 @@ class RopeTable {
   RopeSpec spec_;
   std::vector<float> factors_;
   bool by_length_ = false;
-  int64_t stride_ = 0;                             // floats per row: n_rot / 2, or n_rot when interleaved
-  std::map<int64_t, std::vector<float>> by_len_;   // 0: of all lengths
-  std::vector<const float*> of_seq_;               // this step's, by sequence
+  int64_t stride_ = 0;                            // floats per row: n_rot / 2, or n_rot when interleaved
+  std::map<int64_t, std::vector<float>> by_len_;  // 0: of all lengths
+  std::vector<const float*> of_seq_;              // this step's, by sequence
   std::vector<float> cos_, sin_;
 };
 

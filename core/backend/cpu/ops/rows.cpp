@@ -13,8 +13,12 @@ namespace {
 class EmbedOp final : public CpuOp {
  public:
   EmbedOp(CompileCtx& ctx, const FusedNode& fused)
-      : ids_(ctx.value(fused.node.inputs[0])), y_(ctx.value(fused.node.outputs[0])), table_(ctx.weight(fused.node.inputs[1])),
-        row_bytes_(table_.row_bytes()), n_rows_(table_.rows()), scale_(scale_shift(fused.node).scale),
+      : ids_(ctx.value(fused.node.inputs[0])),
+        y_(ctx.value(fused.node.outputs[0])),
+        table_(ctx.weight(fused.node.inputs[1])),
+        row_bytes_(table_.row_bytes()),
+        n_rows_(table_.rows()),
+        scale_(scale_shift(fused.node).scale),
         kernels_(ctx.vector_kernels(fused.node.op, &why_)) {
     if (!dtype_info(table_.dtype).has_reference)
       fail(ErrorCode::unsupported, "[tenon.embed/1] no dequantiser for {}", dtype_info(table_.dtype).name);
@@ -50,7 +54,9 @@ class EmbedOp final : public CpuOp {
 class SliceOp final : public CpuOp {
  public:
   SliceOp(CompileCtx& ctx, const FusedNode& fused)
-      : x_(ctx.value(fused.node.inputs[0])), y_(ctx.value(fused.node.outputs[0])), start_(slice_spec(fused.node).start) {}
+      : x_(ctx.value(fused.node.inputs[0])),
+        y_(ctx.value(fused.node.outputs[0])),
+        start_(slice_spec(fused.node).start) {}
   void run(const StepCtx& ctx, const Team& team) override {
     team.for_each(y_.rows(ctx), std::max<int64_t>(1, 4096 / y_.width), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r)
@@ -67,7 +73,9 @@ class SliceOp final : public CpuOp {
 class TakeRowsOp final : public CpuOp {
  public:
   TakeRowsOp(CompileCtx& ctx, const FusedNode& fused)
-      : x_(ctx.value(fused.node.inputs[0])), rows_(ctx.value(fused.node.inputs[1])), y_(ctx.value(fused.node.outputs[0])) {}
+      : x_(ctx.value(fused.node.inputs[0])),
+        rows_(ctx.value(fused.node.inputs[1])),
+        y_(ctx.value(fused.node.outputs[0])) {}
   void run(const StepCtx& ctx, const Team& team) override {
     const int32_t* ids = rows_.i32(ctx);
     const int64_t elems = y_.rows_per_lead * y_.width, available = x_.lead_count(ctx);
@@ -88,8 +96,12 @@ class TakeRowsOp final : public CpuOp {
 
 }  // namespace
 
-std::unique_ptr<CpuOp> make_embed(CompileCtx& ctx, const FusedNode& fused) { return std::make_unique<EmbedOp>(ctx, fused); }
-std::unique_ptr<CpuOp> make_slice(CompileCtx& ctx, const FusedNode& fused) { return std::make_unique<SliceOp>(ctx, fused); }
+std::unique_ptr<CpuOp> make_embed(CompileCtx& ctx, const FusedNode& fused) {
+  return std::make_unique<EmbedOp>(ctx, fused);
+}
+std::unique_ptr<CpuOp> make_slice(CompileCtx& ctx, const FusedNode& fused) {
+  return std::make_unique<SliceOp>(ctx, fused);
+}
 std::unique_ptr<CpuOp> make_take_rows(CompileCtx& ctx, const FusedNode& fused) {
   return std::make_unique<TakeRowsOp>(ctx, fused);
 }
