@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "backend/reference/run.hpp"
 #include "base/error.hpp"
@@ -47,6 +48,11 @@ class Route {
   }
 
  private:
+  bool before(int32_t a, int32_t b) const {
+    const float x = select_[static_cast<size_t>(a)], y = select_[static_cast<size_t>(b)];
+    return x > y || (x == y && a < b);
+  }
+
   /// Fills order_ with the k best experts first and chosen_ with their weights before `scale`.
   void score(const float* logits, const float* bias) {
     for (size_t e = 0; e < scores_.size(); ++e) {
@@ -58,9 +64,9 @@ class Route {
     for (size_t e = 0; e < scores_.size(); ++e)
       select_[e] = bias ? static_cast<float>(scores_[e]) + bias[e] : static_cast<float>(scores_[e]);
     std::iota(order_.begin(), order_.end(), 0);
-    std::stable_sort(order_.begin(), order_.end(), [&](int32_t a, int32_t b) {
-      return select_[static_cast<size_t>(a)] > select_[static_cast<size_t>(b)];
-    });
+    for (size_t i = 0; i < chosen_.size(); ++i)
+      for (size_t e = i + 1; e < order_.size(); ++e)
+        if (before(order_[e], order_[i])) std::swap(order_[e], order_[i]);
     for (size_t i = 0; i < chosen_.size(); ++i) chosen_[i] = scores_[static_cast<size_t>(order_[i])];
     if (spec_.score == RouteScore::softmax_selected) softmax(chosen_);
     if (!spec_.renormalise) return;
