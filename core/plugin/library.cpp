@@ -22,7 +22,7 @@ Handles& handles() {
   return all;
 }
 
-const LoadedPlugin& load_locked(Handles& all, PluginRow& row, const LoadOptions& options) {
+const LoadedPlugin& load_locked(Handles& all, PluginRow& row, const PluginLoadOptions& options) {
   const std::string place = row.file.filename().string();
   const std::string content = read_file(row.file, kMaxPluginBytes);
   const auto bytes = std::as_bytes(std::span(content));
@@ -46,7 +46,7 @@ const LoadedPlugin& load_locked(Handles& all, PluginRow& row, const LoadOptions&
 
 }  // namespace
 
-const LoadedPlugin& load_plugin(PluginRow& row, const LoadOptions& options) {
+const LoadedPlugin& load_plugin(PluginRow& row, const PluginLoadOptions& options) {
   if (row.status != PluginStatus::ok) throw Error(ErrorCode::bad_plugin, row.reason);
   Handles& all = handles();
   const std::lock_guard lock(all.mutex);

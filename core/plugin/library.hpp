@@ -19,7 +19,7 @@ struct LoadedPlugin {
   PluginEntry entry;
 };
 
-struct LoadOptions {
+struct PluginLoadOptions {
   std::filesystem::path cache;  // as `base` of private_cache_dir
   ProbeOptions probe;
   HostFacts host;
@@ -28,7 +28,7 @@ struct LoadOptions {
 /// Loads a row's file: reads it once, checks it again, copies it by content, probes the copy in a child, opens the
 /// copy. Throws Error{bad_plugin} and marks the row failed when the plugin is at fault, Error{io} when the machine is.
 /// Thread-safe for different rows; the result lives as long as the process.
-const LoadedPlugin& load_plugin(PluginRow& row, const LoadOptions& options = {});
+const LoadedPlugin& load_plugin(PluginRow& row, const PluginLoadOptions& options = {});
 
 /// How many different libraries this process has loaded.
 size_t loaded_plugin_count();

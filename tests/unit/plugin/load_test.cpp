@@ -15,7 +15,7 @@ namespace {
 // Loads a test plugin with its own cache; a helper program probes it, or a fork when `helper` is empty.
 struct Loader {
   TempDir dir, cache;
-  LoadOptions options;
+  PluginLoadOptions options;
   explicit Loader(const std::string& helper = PROBE_HELPER) {
     options.cache = cache.path();
     options.probe.helper = helper;
