@@ -9,22 +9,27 @@
 namespace tenon {
 namespace {
 
-// Decodes one code point at `i` and moves past it; a byte that starts no valid sequence yields U+FFFD and is skipped.
+// Decodes one code point at `i` and moves past it. What is no UTF-8 yields one U+FFFD per maximal well-formed
+// beginning, as Unicode recommends and as other decoders do.
 uint32_t next_code_point(std::string_view s, size_t& i) {
   const auto byte = [&](size_t k) { return static_cast<uint8_t>(s[k]); };
   const uint8_t lead = byte(i);
-  const int length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 0;
-  static constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (length == 0 || i + static_cast<size_t>(length) > s.size()) return ++i, 0xfffd;
-  uint32_t cp = length == 1 ? lead : lead & (0x7fu >> length);
-  for (int k = 1; k < length; ++k) {
-    const uint8_t tail = byte(i + static_cast<size_t>(k));
-    if ((tail & 0xc0) != 0x80) return ++i, 0xfffd;
-    cp = (cp << 6) | (tail & 0x3f);
+  if (lead < 0x80) return ++i, lead;
+  const size_t length = lead >= 0xc2 && lead < 0xe0   ? 2
+                        : lead >= 0xe0 && lead < 0xf0 ? 3
+                        : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                      : 0;
+  if (length == 0) return ++i, 0xfffd;
+  uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;   // else an overlong form
+  uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;  // else a surrogate, or above U+10FFFF
+  uint32_t cp = lead & (0x7fu >> length);
+  size_t k = 1;
+  for (; k < length && i + k < s.size() && byte(i + k) >= low && byte(i + k) <= high; ++k) {
+    cp = (cp << 6) | (byte(i + k) & 0x3f);
+    low = 0x80, high = 0xbf;
   }
-  if (cp < kLeast[length] || cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000)) return ++i, 0xfffd;
-  i += static_cast<size_t>(length);
-  return cp;
+  i += k;
+  return k == length ? cp : 0xfffd;
 }
 
 void append_utf8(std::string& out, uint32_t cp) {

@@ -31,7 +31,7 @@ class Run(Case):
         for model in MODELS.values():
             flags = ("-p", "Hello there", "-n", "24", "--temp", "0", "--raw")
             whole = self.works("run", model, *flags, "--json").json()
-            self.assertEqual(self.works("run", model, *flags).stdout.decode(), whole["text"])
+            self.assertEqual(self.works("run", model, *flags).stdout.decode(errors="replace"), whole["text"])
             self.assertEqual(self.works("run", model, *flags, "--ids").json(), whole["ids"])
 
     def test_json(self):

@@ -50,6 +50,7 @@ int list(const PluginCommand& o) {
 
 int info(const PluginCommand& o) {
   const Value plugin = api::plugin_info(o.which, o.plugins.paths());
+  if (text_of(plugin, "id") == "-") fail(ErrorCode::bad_plugin, "{}", text_of(plugin, "reason"));
   write_out((o.plugins.json ? to_json(plugin) : to_json_pretty(plugin)) + "\n");
   return 0;
 }
