@@ -1,6 +1,6 @@
-// The backend interface: the seam above which nothing knows where tensors live. Header-only; a backend module sees this,
-// the graph and tensor rooms, and nothing else. `reference` (plain f32 loops) and `cpu` stand behind it; the same tests
-// run on both. All calls on one Executable and its StatePool come from one thread at a time.
+// The backend interface: the seam above which nothing knows where tensors live. Header-only; a backend module sees
+// this, the graph and tensor rooms, and nothing else. `reference` (plain f32 loops) and `cpu` stand behind it; the same
+// tests run on both. All calls on one Executable and its StatePool come from one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@ inline constexpr int kPageTokens = 32;  // tokens per KV page
 /// One sequence's rows in a step. Rows of a sequence are consecutive and in position order.
 struct SeqRows {
   int32_t first_row = 0, n_rows = 0;
-  int32_t pos = 0;                    // position of the first row = tokens already in the cache
-  int64_t planned_len = 0;            // tokens it was admitted for, prompt and answer together
-  std::span<const int32_t> pages;     // page ids covering positions [0, pos + n_rows), kPageTokens each
+  int32_t pos = 0;                 // position of the first row = tokens already in the cache
+  int64_t planned_len = 0;         // tokens it was admitted for, prompt and answer together
+  std::span<const int32_t> pages;  // page ids covering positions [0, pos + n_rows), kPageTokens each
 };
 
 /// One step: any mix of prefill chunks and decodes.
@@ -35,11 +35,11 @@ struct Batch {
 };
 
 struct ExecOptions {
-  bool exact = false;                  // no activation rounding, f32 KV
-  int64_t max_tokens = 512;            // T of the largest step
-  int64_t max_rows = 512;              // R of the largest step
+  bool exact = false;        // no activation rounding, f32 KV
+  int64_t max_tokens = 512;  // T of the largest step
+  int64_t max_rows = 512;    // R of the largest step
   int64_t max_seqs = 64;
-  std::string force;                   // "op=impl" pairs separated by commas: use that implementation or fail
+  std::string force;  // "op=impl" pairs separated by commas: use that implementation or fail
 };
 
 /// Paged per-sequence state of all layers. Memory is taken from the system as pages are first written.

@@ -20,7 +20,7 @@ enum class ErrorCode {
   capacity,     // context, memory or a declared limit is used up
   io,           // the operating system refused
   cancelled,
-  internal,     // our own bug
+  internal,  // our own bug
 };
 
 class Error : public std::runtime_error {

@@ -11,7 +11,8 @@ namespace tenon {
 
 class MappedFile {
  public:
-  /// Maps a whole regular file; Error{not_found} or Error{io} naming the path otherwise. An empty file maps to an empty span.
+  /// Maps a whole regular file; Error{not_found} or Error{io} naming the path otherwise. An empty file maps to an empty
+  /// span.
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
 
   ~MappedFile();

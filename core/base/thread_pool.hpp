@@ -23,8 +23,9 @@ class Team {
   /// Returns when every member has arrived. Everything written before it is visible after it.
   void barrier() const;
 
-  /// Hands out [begin, end) pieces of [0, n) in steps of at most `grain` until all are taken; each piece goes to one member.
-  /// All members must call it with the same arguments, in the same order relative to barriers; it ends WITHOUT a barrier.
+  /// Hands out [begin, end) pieces of [0, n) in steps of at most `grain` until all are taken; each piece goes to one
+  /// member. All members must call it with the same arguments, in the same order relative to barriers; it ends WITHOUT
+  /// a barrier.
   template <typename Fn>
   void for_each(int64_t n, int64_t grain, Fn&& fn) const {
     std::atomic<int64_t>& next = counter();
@@ -47,7 +48,8 @@ class Team {
 
 class ThreadPool {
  public:
-  /// `threads` members in all (the caller included), at least 1 and at most 512; 0 takes the processors this process may use.
+  /// `threads` members in all (the caller included), at least 1 and at most 512; 0 takes the processors this process
+  /// may use.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -19,9 +19,9 @@ enum class Format { safetensors, gguf };
 
 struct StoredTensor {
   std::string name;
-  HostTensor tensor;      // shape row-major [out, in] in both formats; data points into the mapping
-  std::string file;       // file name inside the checkpoint, for messages
-  uint64_t offset = 0;    // from the start of that file
+  HostTensor tensor;    // shape row-major [out, in] in both formats; data points into the mapping
+  std::string file;     // file name inside the checkpoint, for messages
+  uint64_t offset = 0;  // from the start of that file
 };
 
 class Checkpoint {
@@ -32,7 +32,7 @@ class Checkpoint {
 
   virtual ~Checkpoint() = default;
   virtual Format format() const = 0;
-  /// safetensors: config.json. GGUF: an object of all key-values with their full keys ("llama.block_count").
+  /// safetensors: config.json. GGUF: an object of all key-values with their full keys ("{architecture}.block_count").
   virtual const Value& metadata() const = 0;
   /// A further file of a model directory as parsed JSON ("generation_config.json", "tokenizer_config.json"); nullptr
   /// when absent or when the checkpoint is a GGUF. Parsed at most once.

@@ -1,6 +1,7 @@
-// Picks the next token. Filters run in llama.cpp's default order: top_k, top_p, min_p, then temperature; top_p and
-// min_p thus look at probabilities before temperature. The draw is a counter-based generator on (seed, step) through
-// the distribution in id order: it depends on nothing else in the batch, and hardly on the last bits of the logits.
+// Picks the next token. Filters run in the order that GGUF runtimes default to: top_k, top_p, min_p, then temperature;
+// top_p and min_p thus look at probabilities before temperature. The draw is a counter-based generator on (seed, step)
+// through the distribution in id order: it depends on nothing else in the batch, and hardly on the last bits of the
+// logits.
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,7 @@ struct OpDef {
   std::string_view id;
   std::string_view contract;  // one line per operand, result and attribute, with shapes; printed by docs and errors
   int min_inputs, max_inputs;
-  int n_outputs;              // -1: as many as the attributes say
+  int n_outputs;  // -1: as many as the attributes say
   int n_states;
   /// Checks operands and attributes of `node` and appends the results' values to the graph, filling node.outputs.
   /// Throws Error{bad_plugin, "[tenon.op/1] ... at file:line"}.
@@ -35,7 +35,20 @@ void validate(const Graph& graph);
 
 // ---- typed attributes -------------------------------------------------------------------------------------------
 
-enum class Activation : uint8_t { identity, silu, gelu_erf, gelu_tanh, relu, relu2, sigmoid, tanh, softplus, exp, neg, sqrt };
+enum class Activation : uint8_t {
+  identity,
+  silu,
+  gelu_erf,
+  gelu_tanh,
+  relu,
+  relu2,
+  sigmoid,
+  tanh,
+  softplus,
+  exp,
+  neg,
+  sqrt
+};
 std::optional<Activation> activation_from_name(std::string_view name);
 float apply_activation(Activation act, float x);  // the reference definition
 
@@ -44,29 +57,33 @@ float norm_eps(const Node& node);
 /// tenon.glu/1, tenon.unary/1, tenon.moe_ffn/1, host.linear_glu: attribute "act"
 Activation node_activation(const Node& node);
 /// tenon.embed/1 "scale" (default 1); tenon.scale_shift/1 "scale", "shift"
-struct ScaleShift { float scale = 1, shift = 0; };
+struct ScaleShift {
+  float scale = 1, shift = 0;
+};
 ScaleShift scale_shift(const Node& node);
 /// tenon.softcap/1: attribute "cap"
 float softcap(const Node& node);
 /// tenon.slice/1: elements [start, start + length) of the last axis
-struct SliceSpec { int64_t start = 0, length = 0; };
+struct SliceSpec {
+  int64_t start = 0, length = 0;
+};
 SliceSpec slice_spec(const Node& node);
 
 /// tenon.rope/1. Angle of pair j = position * inv_freq[j]; cos and sin are multiplied by `magnitude`.
 enum class RopeLayout : uint8_t { neox, interleaved };
-enum class RopeScaling : uint8_t { none, linear, dynamic, llama3, yarn, longrope };
+enum class RopeScaling : uint8_t { none, linear, dynamic, smooth, yarn, longrope };
 struct RopeSpec {
   RopeLayout layout = RopeLayout::neox;
   RopeScaling scaling = RopeScaling::none;
-  int64_t n_rot = 0;               // rotary dims, even, from the head's start
+  int64_t n_rot = 0;  // rotary dims, even, from the head's start
   double base = 10000;
   double factor = 1;
-  int64_t original_ctx = 0;        // trained length before scaling
-  double low_freq_factor = 1, high_freq_factor = 4;           // llama3
-  double beta_fast = 32, beta_slow = 1;                       // yarn
-  bool truncate = true;                                       // yarn: floor and ceil of the correction dims
-  double magnitude = 1;            // of cos and sin; already resolved by the plugin
-  std::vector<double> short_factors, long_factors;            // longrope, n_rot/2 each
+  int64_t original_ctx = 0;                          // trained length before scaling
+  double low_freq_factor = 1, high_freq_factor = 4;  // smooth
+  double beta_fast = 32, beta_slow = 1;              // yarn
+  bool truncate = true;                              // yarn: floor and ceil of the correction dims
+  double magnitude = 1;                              // of cos and sin; already resolved by the plugin
+  std::vector<double> short_factors, long_factors;   // longrope, n_rot/2 each
 };
 RopeSpec rope_spec(const Node& node);
 /// n_rot/2 inverse frequencies (float64 maths, formulas of transformers' modeling_rope_utils) for a sequence planned to
@@ -88,7 +105,7 @@ enum class RouteScore : uint8_t { softmax, sigmoid, softmax_selected };
 struct RouteSpec {
   int64_t k = 1;
   RouteScore score = RouteScore::softmax;
-  bool renormalise = false;   // weights divided by their sum (+1e-20)
+  bool renormalise = false;  // weights divided by their sum (+1e-20)
   float scale = 1;
 };
 RouteSpec route_spec(const Node& node);

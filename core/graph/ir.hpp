@@ -28,10 +28,10 @@ enum class Elem : uint8_t { f32, i32 };
 struct Location {
   std::string file;
   int32_t line = 0;
-  std::string scope;    // "layers.3.attn" or ""
+  std::string scope;  // "layers.3.attn" or ""
   int32_t layer = -1;
 };
-/// "llama.cpp:42 (layer 3, attn)"
+/// "plugin.cpp:42 (layer 3, attn)"
 std::string location_text(const Location& at);
 
 using AttrValue = std::variant<int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;
@@ -42,13 +42,13 @@ struct GraphValue {
   ValueKind kind = ValueKind::result;
   Elem elem = Elem::f32;
   Shape shape;
-  WeightId weight = 0;   // kind weight
-  std::string name;      // inputs: "tokens", "positions", "rows"
+  WeightId weight = 0;  // kind weight
+  std::string name;     // inputs: "tokens", "positions", "rows"
 };
 
 struct Node {
-  std::string op;                  // "tenon.linear/1"; ops that only passes make start with "host."
-  std::vector<ValueId> inputs;     // 0 where an optional operand is absent
+  std::string op;               // "tenon.linear/1"; ops that only passes make start with "host."
+  std::vector<ValueId> inputs;  // 0 where an optional operand is absent
   std::vector<ValueId> outputs;
   std::vector<StateId> states;
   Attrs attrs;
@@ -56,7 +56,15 @@ struct Node {
 };
 
 enum class XformOp : uint32_t {  // values of the ABI's TN_X_*
-  transpose = 1, reshape = 2, concat = 3, stack = 4, slice = 5, rope_unpermute = 6, add = 7, scale = 8, neg_exp = 9
+  transpose = 1,
+  reshape = 2,
+  concat = 3,
+  stack = 4,
+  slice = 5,
+  rope_unpermute = 6,
+  add = 7,
+  scale = 8,
+  neg_exp = 9
 };
 struct Xform {
   XformOp op;
@@ -84,10 +92,10 @@ struct GraphWeight {
 
 struct GraphState {
   std::string name;
-  uint32_t kind = 1;      // the ABI's TN_STATE_*
+  uint32_t kind = 1;  // the ABI's TN_STATE_*
   int32_t layer = -1;
   int64_t n_heads = 0, dim_k = 0, dim_v = 0;
-  int64_t window = 0;     // 0: all positions
+  int64_t window = 0;  // 0: all positions
   Location at;
 };
 
@@ -97,14 +105,17 @@ struct Graph {
   std::vector<GraphState> states;
   std::vector<Node> nodes;
   std::map<std::string, ValueId, std::less<>> outputs;
-  Attrs params;           // "n_layers", "n_vocab", "d_model", "n_ctx", ...
+  Attrs params;  // "n_layers", "n_vocab", "d_model", "n_ctx", ...
 
   const GraphValue& value(ValueId id) const { return values[id - 1]; }
   GraphValue& value(ValueId id) { return values[id - 1]; }
   const GraphWeight& weight(WeightId id) const { return weights[id - 1]; }
   GraphWeight& weight(WeightId id) { return weights[id - 1]; }
   const GraphState& state(StateId id) const { return states[id - 1]; }
-  ValueId add_value(GraphValue v) { values.push_back(std::move(v)); return static_cast<ValueId>(values.size()); }
+  ValueId add_value(GraphValue v) {
+    values.push_back(std::move(v));
+    return static_cast<ValueId>(values.size());
+  }
   /// An integer parameter; Error{bad_plugin} when the plugin declared none of that name.
   int64_t param_int(std::string_view key) const;
 };

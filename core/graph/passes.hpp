@@ -13,7 +13,8 @@ namespace tenon {
 /// ropes that meet in one attention, or to none of them. Runs before weights are loaded.
 void keep_stored_rope_rows(Graph& graph);
 
-/// Linears that share an input and follow each other -> host.linear_group (inputs x, W1, b1, W2, b2, ...; one result each).
+/// Linears that share an input and follow each other -> host.linear_group (inputs x, W1, b1, W2, b2, ...; one result
+/// each).
 void group_linears(Graph& graph);
 /// glu(linear(x), linear(x)) -> host.linear_glu (inputs x, Wgate, bgate, Wup, bup; attribute act).
 void fuse_glu(Graph& graph);

@@ -66,7 +66,7 @@ std::vector<float> rope_inv_freq(const RopeSpec& spec, std::span<const float> fr
     const auto index = static_cast<int64_t>(j);
     double inv = plain(spec, base, index);
     if (spec.scaling == RopeScaling::linear) inv /= spec.factor;
-    if (spec.scaling == RopeScaling::llama3) inv = smoothed(spec, inv);
+    if (spec.scaling == RopeScaling::smooth) inv = smoothed(spec, inv);
     if (spec.scaling == RopeScaling::yarn) inv *= ramp.at(index) / spec.factor + 1 - ramp.at(index);
     if (spec.scaling == RopeScaling::longrope) inv /= factors[j];
     if (!freq_factors.empty()) inv /= static_cast<double>(freq_factors[j]);

@@ -9,10 +9,10 @@ RopeScaling scaling_from_name(const Node& node) {
   if (name == "none") return RopeScaling::none;
   if (name == "linear") return RopeScaling::linear;
   if (name == "dynamic") return RopeScaling::dynamic;
-  if (name == "llama3") return RopeScaling::llama3;
+  if (name == "smooth") return RopeScaling::smooth;
   if (name == "yarn") return RopeScaling::yarn;
   if (name == "longrope") return RopeScaling::longrope;
-  fail(ErrorCode::bad_plugin, "[{}] unknown scaling \"{}\"; known: none linear dynamic llama3 yarn longrope, at {}",
+  fail(ErrorCode::bad_plugin, "[{}] unknown scaling \"{}\"; known: none linear dynamic smooth yarn longrope, at {}",
        node.op, name, location_text(node.at));
 }
 }  // namespace
@@ -60,7 +60,7 @@ static void check_scaling(const OpCheck& op, const RopeSpec& spec) {
   if (spec.scaling != RopeScaling::linear && spec.original_ctx < 1)
     op.bad("original_ctx {} is not above 0, which this scaling needs", spec.original_ctx);
   if (spec.scaling == RopeScaling::dynamic && spec.factor < 1) op.bad("dynamic factor {} is below 1", spec.factor);
-  if (spec.scaling == RopeScaling::llama3 &&
+  if (spec.scaling == RopeScaling::smooth &&
       !(spec.low_freq_factor > 0 && spec.high_freq_factor > spec.low_freq_factor))
     op.bad("high_freq_factor {} is not above low_freq_factor {} > 0", spec.high_freq_factor, spec.low_freq_factor);
   if (spec.scaling == RopeScaling::yarn && !(spec.beta_fast > 0 && spec.beta_slow > 0 && spec.base > 1))
@@ -103,7 +103,7 @@ const OpDef kRope = {
     "freq_factors weight [n_rot/2], may be absent: divisors of the frequencies\n"
     "-> f32 [T, H, D]: pairs of the first n_rot dims turned by position * inv_freq[j], cos and sin times magnitude\n"
     "layout string: neox (j, j + n_rot/2) or interleaved (2j, 2j + 1)\n"
-    "n_rot int; base real = 10000; scaling string = none: none linear dynamic llama3 yarn longrope\n"
+    "n_rot int; base real = 10000; scaling string = none: none linear dynamic smooth yarn longrope\n"
     "factor real; original_ctx int; low_freq_factor, high_freq_factor real; beta_fast, beta_slow real\n"
     "truncate int = 1; magnitude real = 1; short_factors, long_factors reals [n_rot/2]",
     2,

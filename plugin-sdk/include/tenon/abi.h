@@ -61,7 +61,15 @@ typedef struct tn_key {
   const char* gguf;
 } tn_key;
 
-enum { TN_TYPE_ABSENT = 0, TN_TYPE_BOOL = 1, TN_TYPE_INT = 2, TN_TYPE_REAL = 3, TN_TYPE_STRING = 4, TN_TYPE_ARRAY = 5, TN_TYPE_OBJECT = 6 };
+enum {
+  TN_TYPE_ABSENT = 0,
+  TN_TYPE_BOOL = 1,
+  TN_TYPE_INT = 2,
+  TN_TYPE_REAL = 3,
+  TN_TYPE_STRING = 4,
+  TN_TYPE_ARRAY = 5,
+  TN_TYPE_OBJECT = 6
+};
 
 /* "tenon.meta/0": the model's metadata, whichever format it is in. The getters return 1 when found (an integer reads as
  * a real, an integral real as an integer), 0 when absent; another type is recorded as an error of the description that
@@ -101,15 +109,16 @@ typedef struct tn_attr { /* frozen */
 /* One step from stored tensors to a declared weight. Steps run in order; each names an invertible operation, which the
  * host applies when it loads and inverts when it writes a checkpoint. Axes count from 0 in the row-major shape. */
 enum {
-  TN_X_TRANSPOSE = 1,     /* swap axes a[0] and a[1] */
-  TN_X_RESHAPE = 2,       /* to the declared weight's shape (same element count) */
-  TN_X_CONCAT = 3,        /* join all names along `axis` */
-  TN_X_STACK = 4,         /* join all names along a new leading axis (experts) */
-  TN_X_SLICE = 5,         /* rows [a[0], a[0]+a[1]) of `axis`; the other rows belong to other weights */
-  TN_X_ROPE_UNPERMUTE = 6,/* per head of a[0] heads, `axis` 0: rows from interleaved pairs (2j, 2j+1) to halves (j, j+n/2) */
-  TN_X_ADD = 7,           /* x + f */
-  TN_X_SCALE = 8,         /* x * f, f != 0 */
-  TN_X_NEG_EXP = 9        /* -exp(x) */
+  TN_X_TRANSPOSE = 1, /* swap axes a[0] and a[1] */
+  TN_X_RESHAPE = 2,   /* to the declared weight's shape (same element count) */
+  TN_X_CONCAT = 3,    /* join all names along `axis` */
+  TN_X_STACK = 4,     /* join all names along a new leading axis (experts) */
+  TN_X_SLICE = 5,     /* rows [a[0], a[0]+a[1]) of `axis`; the other rows belong to other weights */
+  TN_X_ROPE_UNPERMUTE =
+      6,           /* per head of a[0] heads, `axis` 0: rows from interleaved pairs (2j, 2j+1) to halves (j, j+n/2) */
+  TN_X_ADD = 7,    /* x + f */
+  TN_X_SCALE = 8,  /* x * f, f != 0 */
+  TN_X_NEG_EXP = 9 /* -exp(x) */
 };
 typedef struct tn_xform { /* frozen */
   uint32_t op;
@@ -138,7 +147,7 @@ typedef struct tn_weight {
   const char* name;     /* logical name, unique within the description; by convention the HF name */
   const int64_t* shape; /* row-major; linear weights are [out, in], expert stacks [experts, out, in] */
   uint32_t rank, shard;
-  const char* tie_to;   /* logical name of an earlier weight used when no source is stored, or NULL */
+  const char* tie_to; /* logical name of an earlier weight used when no source is stored, or NULL */
   const tn_wsrc* const* src;
   uint32_t n_src, reserved0;
 } tn_weight;
@@ -166,16 +175,17 @@ typedef struct tn_build_v0 {
   /* Stored tensors that this architecture does not use, by glob; the other format's are given by the other call. */
   void (*ignore_tensor)(tn_build* b, uint32_t format, const char* glob, const char* why);
   tn_st (*state)(tn_build* b, const tn_state* state);
-  tn_val (*input)(tn_build* b, const char* name); /* "tokens" i32 [tokens], "positions" i32 [tokens], "rows" i32 [rows] */
-  tn_val (*use)(tn_build* b, tn_wt weight);       /* a weight as a value, for ops that take one as an operand */
+  tn_val (*input)(tn_build* b,
+                  const char* name);        /* "tokens" i32 [tokens], "positions" i32 [tokens], "rows" i32 [rows] */
+  tn_val (*use)(tn_build* b, tn_wt weight); /* a weight as a value, for ops that take one as an operand */
   /* Appends an op. n_out results are written to `out`. Operand 0 in `in` means "absent" where the op allows it. */
-  tn_status (*op)(tn_build* b, const char* op_id, const tn_val* in, uint32_t n_in, const tn_st* states, uint32_t n_states,
-                  const tn_attr* attrs, uint32_t n_attrs, tn_val* out, uint32_t n_out);
+  tn_status (*op)(tn_build* b, const char* op_id, const tn_val* in, uint32_t n_in, const tn_st* states,
+                  uint32_t n_states, const tn_attr* attrs, uint32_t n_attrs, tn_val* out, uint32_t n_out);
   uint32_t (*has_op)(tn_build* b, const char* op_id);
-  uint32_t (*rank)(tn_build* b, tn_val value);                    /* of a value built so far; 0 for an invalid one */
-  tn_dim (*extent)(tn_build* b, tn_val value, uint32_t axis);     /* a dimension of a value */
-  void (*scope)(tn_build* b, const char* name, int32_t layer);    /* what the following ops belong to; layer -1: none */
-  void (*location)(tn_build* b, const char* file, int32_t line);  /* source of the following calls, for messages */
+  uint32_t (*rank)(tn_build* b, tn_val value);                   /* of a value built so far; 0 for an invalid one */
+  tn_dim (*extent)(tn_build* b, tn_val value, uint32_t axis);    /* a dimension of a value */
+  void (*scope)(tn_build* b, const char* name, int32_t layer);   /* what the following ops belong to; layer -1: none */
+  void (*location)(tn_build* b, const char* file, int32_t line); /* source of the following calls, for messages */
   tn_status (*output)(tn_build* b, const char* name, tn_val value); /* "logits" [rows, n_vocab], "hidden" [tokens, d] */
   tn_status (*fail)(tn_build* b, tn_status status, const char* message, const char* file, int32_t line);
 } tn_build_v0;

@@ -80,7 +80,7 @@ TEST_CASE("slices, rows and views") {
 
 TEST_CASE("rope outside attention: both layouts, partial, every scaling") {
   for (const char* layout : {"neox", "interleaved"})
-    for (const char* scaling : {"none", "linear", "dynamic", "llama3", "yarn", "longrope"})
+    for (const char* scaling : {"none", "linear", "dynamic", "smooth", "yarn", "longrope"})
       for (int64_t n_rot : {6, 20, 64}) {
         CAPTURE(layout);
         CAPTURE(scaling);

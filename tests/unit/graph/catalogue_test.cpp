@@ -153,7 +153,7 @@ TEST_CASE("rope and attention refuse what does not fit") {
   };
   CHECK(rope({}) == "");
   CHECK(
-      has(rope({{"scaling", string("ntk")}}), {"unknown scaling \"ntk\"", "none linear dynamic llama3 yarn longrope"}));
+      has(rope({{"scaling", string("ntk")}}), {"unknown scaling \"ntk\"", "none linear dynamic smooth yarn longrope"}));
   CHECK(has(rope({{"layout", string("pairs")}}), {"unknown layout \"pairs\""}));
   CHECK(has(rope({{"n_rot", int64_t{10}}}), {"n_rot 10", "8"}));
   CHECK(has(rope({{"n_rot", int64_t{3}}}), {"n_rot 3"}));

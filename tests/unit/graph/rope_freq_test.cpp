@@ -33,8 +33,8 @@ TEST_CASE("plain, linear and divided frequencies") {
   check(rope_inv_freq(spec(RopeScaling::none, 8, 10000, 1, 0), divisors, 0), {1, 0.05, 0.0025, 0.000125});
 }
 
-TEST_CASE("llama3 smoothing") {
-  check(rope_inv_freq(spec(RopeScaling::llama3, 16, 500000, 8, 8192), {}, 0),
+TEST_CASE("frequency smoothing") {
+  check(rope_inv_freq(spec(RopeScaling::smooth, 16, 500000, 8, 8192), {}, 0),
         {1, 0.193922745, 0.0376060309, 0.00729266474, 0.000524846161, 3.4281022e-05, 6.64786987e-06, 1.28917317e-06});
 }
 

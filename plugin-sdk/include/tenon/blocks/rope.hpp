@@ -1,6 +1,6 @@
 // Rotary position embedding (Su et al. 2021) with the scalings that published checkpoints use: linear, dynamic (NTK),
-// llama3, yarn (Peng et al. 2023) and longrope. Reads both spellings of config.json (rope_theta + rope_scaling, or
-// rope_parameters) and the GGUF keys. Written from transformers' modeling_rope_utils.
+// smooth (per-frequency), yarn (Peng et al. 2023) and longrope. Reads both spellings of config.json (rope_theta +
+// rope_scaling, or rope_parameters) and the GGUF keys. Written from transformers' modeling_rope_utils.
 #pragma once
 
 #include <tenon/graph.hpp>
@@ -13,9 +13,7 @@ class Rope {
   /// d_head: the head's width. All of it is rotated unless the file says less.
   Rope(const Meta& m, int64_t d_head, double default_theta = 10000) : d_rot_(rotary_dims(m, d_head)) {
     theta_ = number(m, "rope_theta", "rope.freq_base").value_or(default_theta);
-    std::string kind = scaling_kind(m);
-    if (kind == "default") kind = "none";
-    if (kind == "su") kind = "longrope";  // its name in early files
+    std::string kind = vocabulary_word(scaling_kind(m));
     factor_ = number(m, "factor", "rope.scaling.factor").value_or(1);
     if (const double old = m.get_real({nullptr, "rope.scale_linear"}, 1); kind == "none" && old != 1)
       kind = "linear", factor_ = old;
@@ -23,7 +21,7 @@ class Rope {
     const double n_ctx = m.get_real({"max_position_embeddings", "context_length"}, 0);
     const auto original = number(m, "original_max_position_embeddings", "rope.scaling.original_context_length");
     original_ctx_ = static_cast<int64_t>(original.value_or(m.get_real({"original_max_position_embeddings"}, n_ctx)));
-    if (kind == "llama3") read_smooth(m);
+    if (kind == "smooth") read_smooth(m);
     if (kind == "yarn") read_yarn(m);
     if (kind == "longrope") read_longrope(m, n_ctx);
   }
@@ -64,6 +62,13 @@ class Rope {
     if (auto v = m.find_real({v5.c_str(), gguf})) return v;
     if (auto v = m.find_real({old.c_str()})) return v;
     return std::string_view(key) == "rope_theta" ? m.find_real({key}) : std::nullopt;
+  }
+  static std::string vocabulary_word(const std::string& kind) {
+#define ROPE_KIND(spelling, word) \
+  if (kind == spelling) return word;
+#include <tenon/blocks/rope_kinds.def>
+#undef ROPE_KIND
+    return kind;
   }
   static std::string scaling_kind(const Meta& m) {
     for (const char* key :
