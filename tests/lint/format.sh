@@ -7,8 +7,9 @@ if ! git rev-parse --git-dir >/dev/null 2>&1; then
   echo "skipped: not a git checkout, so the project's own files are not known"
   exit 77
 fi
-bad=$(git ls-files -z '*.cpp' '*.hpp' '*.h' '*.c' | xargs -0 -r ls -d 2>/dev/null | tr '\n' '\0' |
-  xargs -0 -r -n 40 clang-format-19 --dry-run -Werror 2>&1 | sed -n 's/^\([^ :]*\):\([0-9]*\):[0-9]*: error.*/\1:\2/p' |
+present() { while IFS= read -r -d '' file; do if [ -f "$file" ]; then printf '%s\0' "$file"; fi; done; }
+bad=$(git ls-files -z '*.cpp' '*.hpp' '*.h' '*.c' | present |
+  { xargs -0 -r -n 40 clang-format-19 --dry-run -Werror 2>&1 || true; } | sed -n 's/^\([^ :]*\):\([0-9]*\):[0-9]*: error.*/\1:\2/p' |
   sort -u -t: -k1,1)
 if [ -n "$bad" ]; then
   printf '%s\n' "$bad"

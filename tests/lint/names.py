@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """No architecture's name (the folder names of plugins/) in core/, plugin-sdk/ or tools/.
 
-Spellings that a file format brings along live in *.def tables; model makers and peer scripts in tools/ are Python."""
+Spellings that a file format brings along live in *.def tables; model makers and peer scripts in tools/ are Python.
+A name with a number behind it is another word: rope scaling of the kind "llama3" occurs in many architectures."""
 import re
 import sys
 
@@ -10,7 +11,7 @@ from common import ROOT, report, tracked
 names = sorted({p.parts[1] for p in tracked("plugins") if len(p.parts) > 2})
 if not names:
     sys.exit("names: no folder in plugins/")
-word = re.compile(r"(?<![a-z])(" + "|".join(map(re.escape, names)) + r")(?![a-z])", re.I)
+word = re.compile(r"(?<![a-z])(" + "|".join(map(re.escape, names)) + r")(?![a-z0-9])", re.I)
 
 found = []
 for file in tracked("core", "plugin-sdk", "tools"):
