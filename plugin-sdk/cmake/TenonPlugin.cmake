@@ -1,6 +1,7 @@
 # tenon_plugin(<name> [SOURCES ...]): the plugin <name>.so in lib/tenon/plugins of the build, from <name>.cpp by default.
 # It shows one symbol, brings its own C++ runtime and needs nothing but libc, so that plugins of different compilers and
 # the host can live in one process: each option below closes one way in which they would see each other.
+# TENON_PLUGIN_VENDOR and TENON_PLUGIN_LICENSE, where set, go into the note.
 function(tenon_plugin name)
   cmake_parse_arguments(arg "" "" "SOURCES" ${ARGN})
   if(NOT arg_SOURCES)
@@ -19,6 +20,11 @@ function(tenon_plugin name)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Werror -ffunction-sections -fdata-sections
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fno-gnu-unique>)
   target_link_options(${target} PRIVATE -Wl,--version-script=${map} -Wl,-z,now -Wl,-z,relro -Wl,--gc-sections)
+  foreach(fact VENDOR LICENSE)
+    if(TENON_PLUGIN_${fact})
+      target_compile_definitions(${target} PRIVATE TENON_PLUGIN_${fact}="${TENON_PLUGIN_${fact}}")
+    endif()
+  endforeach()
   # A sanitizer's runtime is in the host and must be shared with it.
   if(NOT TENON_SANITIZE)
     target_link_options(${target} PRIVATE -Wl,-z,defs -static-libstdc++ -static-libgcc)
