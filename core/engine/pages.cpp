@@ -53,8 +53,7 @@ SeqPool::SeqPool(const StatePool& states, int64_t max_seqs, int64_t max_step)
       seq_slots_(static_cast<int32_t>(std::min<int64_t>(max_seqs, states.n_slots()))),
       snapshot_slots_(states.n_slots() - seq_slots_.total()),
       max_step_(max_step) {
-  for (const StatePool::Group& g : states.groups())
-    groups_.push_back(std::make_unique<Group>(g.window, PagePool(g.n_pages)));
+  for (const StatePool::Group& g : states.groups()) groups_.emplace_back(new Group{g.window, PagePool(g.n_pages)});
 }
 
 int64_t SeqPool::need(size_t group, int64_t planned_len) const {
