@@ -84,7 +84,7 @@ TEST_CASE("a slot is copied, and a sequence that starts in a used one starts fro
   for (const char* name : {"cpu", "reference"}) {
     const auto backend = make_backend(name, 1);
     const auto exec =
-        backend->compile(g.graph, weights, {.exact = true, .max_tokens = 8, .max_rows = 8, .max_seqs = 2});
+        backend->compile(g.graph, weights, {.exact = true, .max_tokens = 8, .max_rows = 8, .max_seqs = 2, .force = {}});
     const auto states = backend->make_states(g.graph, {{}, 3}, true);
     CHECK(states->n_slots() == 3);
     CHECK(states->bytes_per_slot() >= 3 * 5 * 4);

@@ -75,7 +75,8 @@ struct Ready {
                                     {.exact = true,
                                      .max_tokens = limits.max_tokens,
                                      .max_rows = limits.max_rows,
-                                     .max_seqs = limits.max_seqs})),
+                                     .max_seqs = limits.max_seqs,
+                                     .force = {}})),
         states(backend->make_states(model.g.graph, sizes, true)),
         runner(*executable, *states, limits) {}
   std::unique_ptr<Backend> backend;
