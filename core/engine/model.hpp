@@ -31,8 +31,9 @@ struct LoadOptions {
   std::string force = {};                               // "op=impl,..." for the backend
   int64_t max_tokens = 512;                             // rows of a step: the prefill chunk
   int64_t max_seqs = 16;
-  bool all_logits = false;   // room for logits of every row of a step, not only one a sequence
-  uint64_t state_bytes = 0;  // bound on states; 0: half of the memory that is free
+  int64_t max_snapshots = 4;  // slots for copies of state that cannot be rewound
+  bool all_logits = false;    // room for logits of every row of a step, not only one a sequence
+  uint64_t state_bytes = 0;   // bound on states; 0: half of the memory that is free
   std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress = {};
 };
 
@@ -42,9 +43,11 @@ struct ModelInfo {
   std::vector<std::string> warnings;
   std::vector<std::string> passes;  // rewrite passes that changed the graph
   double load_s = 0;
-  uint64_t weight_bytes = 0, arena_bytes = 0, page_bytes = 0;
+  uint64_t weight_bytes = 0, arena_bytes = 0;
+  uint64_t page_bytes = 0;    // of one page of every group
+  uint64_t slot_bytes = 0;    // of one sequence's state that does not grow
   uint64_t decode_bytes = 0;  // of weights that one token reads: the chosen experts' only, no embedding table
-  int32_t n_pages = 0;
+  int64_t n_pages = 0;
   int64_t n_ctx_trained = 0;
 };
 
@@ -74,6 +77,7 @@ class Model {
   void describe_graph(const LoadOptions& options);
   void compile(const LoadOptions& options);
   void make_states(const LoadOptions& options);
+  StateSizes state_sizes(const LoadOptions& options, int64_t n_ctx, uint64_t budget) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   Graph graph_;
