@@ -14,6 +14,7 @@
 #include "backend/backend.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "engine/runner.hpp"
+#include "graph/catalogue.hpp"
 #include "graph/ir.hpp"
 
 namespace tenon {
@@ -33,6 +34,7 @@ struct LoadOptions {
   int64_t max_seqs = 16;
   bool all_logits = false;   // room for logits of every row of a step, not only one a sequence
   uint64_t state_bytes = 0;  // bound on states; 0: half of the memory that is free
+  double reuse = 0.5;        // share of the pages kept for prompts that begin alike; 0: none
   std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress = {};
 };
 
@@ -74,6 +76,7 @@ class Model {
   void describe_graph(const LoadOptions& options);
   void compile(const LoadOptions& options);
   void make_states(const LoadOptions& options);
+  void reuse_prefixes(const LoadOptions& options);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   Graph graph_;
@@ -81,6 +84,7 @@ class Model {
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Executable> executable_;
   std::unique_ptr<StatePool> states_;
+  std::vector<RopeSpec> length_ropes_;  // those whose factors depend on a sequence's planned length
   std::unique_ptr<Runner> runner_;
   std::mutex lazy_mutex_;
   std::shared_ptr<const Tokenizer> tokenizer_;

@@ -26,6 +26,8 @@ class PagePool {
   void give_back(std::span<const int32_t> used, int64_t reserved);
 
   int32_t total() const { return total_; }
+  /// Pages that can still be reserved.
+  int64_t left() const;
   int64_t used() const;
   int64_t reserved() const;
 
@@ -40,8 +42,9 @@ class PagePool {
 /// The pages and the length of one sequence. Gives everything back when it goes.
 class SeqCache {
  public:
-  /// Reserves for `planned_len` tokens; nothing when the pool cannot promise them now.
-  static std::optional<SeqCache> admit(PagePool& pool, int64_t planned_len);
+  /// Reserves for `planned_len` tokens; nothing when the pool cannot promise them now. The sequence begins with
+  /// `shared`, full pages that belong to someone who keeps them until it goes, and whose tokens count as stored.
+  static std::optional<SeqCache> admit(PagePool& pool, int64_t planned_len, std::span<const int32_t> shared = {});
 
   SeqCache(SeqCache&& other) noexcept;
   SeqCache& operator=(SeqCache&& other) noexcept;
@@ -52,16 +55,20 @@ class SeqCache {
   /// Marks `n` more tokens as stored.
   void advance(int64_t n) { length_ += n; }
 
+  /// Page `index`, which is full, belongs to someone else from now on, who keeps it until this sequence goes.
+  void disown(size_t index) { own_[index] = false; }
+
   int64_t length() const { return length_; }
   int64_t planned_len() const { return planned_len_; }
   std::span<const int32_t> pages() const { return pages_; }
 
  private:
-  SeqCache(PagePool& pool, int64_t planned_len);
+  SeqCache(PagePool& pool, int64_t planned_len, std::span<const int32_t> shared);
   void release() noexcept;
 
   PagePool* pool_ = nullptr;
   std::vector<int32_t> pages_;
+  std::vector<bool> own_;  // which of them are given back
   int64_t reserved_ = 0;
   int64_t length_ = 0;
   int64_t planned_len_ = 0;

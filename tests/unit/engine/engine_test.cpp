@@ -203,12 +203,12 @@ TEST_CASE("a listener may cancel, submit and throw") {
   Engine engine(model.runner);
   Request r = prompt_of(4, 50);
   int heard = 0;
-  r.on_token = [&](int32_t) { return ++heard < 3; };
+  r.on_token = [&](const NewToken&) { return ++heard < 3; };
   const Result stopped = engine.run(r);
   CHECK(stopped.reason == FinishReason::cancelled);
   CHECK(stopped.tokens.size() == 3);
 
-  r.on_token = [](int32_t) -> bool { throw std::runtime_error("listener"); };
+  r.on_token = [](const NewToken&) -> bool { throw std::runtime_error("listener"); };
   const Result failed = engine.run(r);
   CHECK(failed.reason == FinishReason::error);
   CHECK(failed.error == "listener");
