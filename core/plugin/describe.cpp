@@ -87,7 +87,9 @@ Description describe(const Checkpoint& checkpoint, PluginRegistry& plugins, cons
   const tn_meta meta(checkpoint);
   tn_build build(meta, loaded.note.id);
   run_plugin(*loaded.entry.arch, chosen.selection.arch, meta, build);
-  Description out{{}, loaded.note.id, loaded.file.string(), chosen.selection.why, {}};
+  const Selection& s = chosen.selection;
+  Description out{
+      {}, loaded.note.id, loaded.file.string(), s.why.empty() ? fmt::format("score {}", s.score) : s.why, {}};
   check_coverage(build, options.allow_unread, out.warnings);
   validate(build.graph);
   out.graph = std::move(build.graph);

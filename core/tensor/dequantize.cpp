@@ -1,5 +1,6 @@
 // The reference dequantiser: plain types and the 32-element block formats; dispatch for all.
-// Written from the layouts in the GGUF document; models/blocks proves each bit for bit. Super-blocks: dequantize_k.cpp.
+// Written from the layouts in the GGUF document; models/blocks proves each bit for bit. Super-blocks: dequantize_k.cpp,
+// grids: dequantize_iq.cpp.
 #include <bit>
 
 #include "base/error.hpp"
@@ -115,6 +116,20 @@ BlockFn block_function(DType dtype) {
       return blocks::q5_k;
     case DType::q6_k:
       return blocks::q6_k;
+    case DType::iq1_s:
+      return blocks::iq1_s;
+    case DType::iq1_m:
+      return blocks::iq1_m;
+    case DType::iq2_xxs:
+      return blocks::iq2_xxs;
+    case DType::iq2_xs:
+      return blocks::iq2_xs;
+    case DType::iq2_s:
+      return blocks::iq2_s;
+    case DType::iq3_xxs:
+      return blocks::iq3_xxs;
+    case DType::iq3_s:
+      return blocks::iq3_s;
     case DType::iq4_nl:
       return blocks::iq4_nl;
     case DType::iq4_xs:

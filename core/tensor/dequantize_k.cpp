@@ -1,5 +1,5 @@
 // One block each of the 256-element super-block formats, and of the formats that index a table of values.
-// Written from the layouts in the GGUF document; models/blocks proves each bit for bit. IQ1 to IQ3 are not here.
+// Written from the layouts in the GGUF document; models/blocks proves each bit for bit. IQ1 to IQ3: dequantize_iq.cpp.
 #include <array>
 #include <bit>
 

@@ -128,7 +128,7 @@ class GgufReader {
     b_.pre() = PreTokenizer::from_pre_name(name);
     traits_ = pre_traits(name);
     Bpe::Options options;
-    options.ignore_merges = traits_.ignore_merges;  // a byte without a token is dropped, as llama.cpp does
+    options.ignore_merges = traits_.ignore_merges;  // a byte without a token is dropped
     b_.bpe().configure(options);
     for (int b = 0; b < 256; ++b) {
       const char c = static_cast<char>(b);
@@ -141,6 +141,7 @@ class GgufReader {
   void read_merges(const Value::Array& merges) {
     b_.bpe().reserve_merges(merges.size());
     std::string left, right;
+    int32_t merged = -1;  // vocabularies mostly list tokens in the order of their merges
     for (size_t i = 0; i < merges.size(); ++i) {
       if (!merges[i].is_string()) fail(ErrorCode::bad_model, "[tokenizer] merge {} is no string", i);
       const std::string_view text = merges[i].as_string();
@@ -150,7 +151,7 @@ class GgufReader {
       if (!unspell_bytes(text.substr(0, space), left)) left = text.substr(0, space);
       if (!unspell_bytes(text.substr(space + 1), right)) right = text.substr(space + 1);
       const int32_t l = b_.vocabulary().find(left), r = b_.vocabulary().find(right);
-      const int32_t merged = b_.vocabulary().find(left += right);
+      merged = b_.vocabulary().find(left += right, merged + 1);
       if (l >= 0 && r >= 0 && merged >= 0) b_.bpe().add_merge(l, r, merged);
     }
   }

@@ -79,6 +79,7 @@ class JsonReader {
     vocabulary_ = &b_.vocabulary();
     b_.bpe().reserve_merges(merges.size());
     std::string left, right;
+    int32_t merged = -1;  // vocabularies mostly list tokens in the order of their merges
     for (size_t i = 0; i < merges.size(); ++i) {
       std::string_view l, r;
       if (merges[i].is_array() && merges[i].as_array().size() == 2) {
@@ -93,7 +94,7 @@ class JsonReader {
         r = text.substr(space + 1);
       }
       const int32_t a = part(l, left, i), b = part(r, right, i);
-      const int32_t merged = vocabulary_->find(left += right);
+      merged = vocabulary_->find(left += right, merged + 1);
       if (merged < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} makes '{}{}', which is no token", i, l, r);
       b_.bpe().add_merge(a, b, merged);
     }

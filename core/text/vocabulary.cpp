@@ -15,10 +15,11 @@ namespace {
 constexpr size_t kMaxTokens = size_t{1} << 22;
 constexpr size_t kMaxBlob = size_t{1} << 30;
 
+__extension__ typedef unsigned __int128 Wide;
+
 uint64_t mix(uint64_t a, uint64_t b) {
-  a ^= b;
-  a *= 0x9e3779b97f4a7c15ull;
-  return a ^ (a >> 29);
+  const Wide product = Wide{a ^ 0x9e3779b97f4a7c15ull} * (b ^ 0xd6e8feb86659fd93ull);
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
 // Seeded, so that a file cannot be made to collide.
@@ -71,35 +72,44 @@ void Vocabulary::set(int32_t id, std::string_view bytes, TokenKind kind) {
 void Vocabulary::reserve_index(size_t tokens) {
   size_t n = 64;
   while (n < tokens * 2) n *= 2;
-  if (n > slots_.size()) slots_.assign(n, -1);
+  if (n > slots_.size()) slots_.assign(n, Slot{});
 }
 
-size_t Vocabulary::slot_of(std::string_view bytes) const {
-  size_t slot = hash_bytes(bytes) & (slots_.size() - 1);
-  while (slots_[slot] >= 0 && piece(slots_[slot]) != bytes) slot = (slot + 1) & (slots_.size() - 1);
+size_t Vocabulary::slot_of(std::string_view bytes, uint64_t hash) const {
+  const auto tag = static_cast<uint32_t>(hash >> 32);
+  size_t slot = hash & (slots_.size() - 1);
+  while (slots_[slot].id >= 0 && (slots_[slot].tag != tag || piece(slots_[slot].id) != bytes))
+    slot = (slot + 1) & (slots_.size() - 1);
   return slot;
 }
 
 void Vocabulary::index(int32_t id) {
   if ((used_ + 1) * 2 > slots_.size()) {
-    std::vector<int32_t> old;
+    std::vector<Slot> old;
     old.swap(slots_);
-    slots_.assign(old.empty() ? 64 : old.size() * 2, -1);
-    for (int32_t o : old)
-      if (o >= 0) slots_[slot_of(piece(o))] = o;
+    slots_.assign(old.empty() ? 64 : old.size() * 2, Slot{});
+    for (const Slot& o : old)
+      if (o.id >= 0) slots_[slot_of(piece(o.id), hash_bytes(piece(o.id)))] = o;
   }
-  const size_t slot = slot_of(piece(id));
-  if (slots_[slot] >= 0) return;
-  slots_[slot] = id;
+  const uint64_t hash = hash_bytes(piece(id));
+  const size_t slot = slot_of(piece(id), hash);
+  if (slots_[slot].id >= 0) return;
+  slots_[slot] = {static_cast<uint32_t>(hash >> 32), id};
   ++used_;
 }
 
-int32_t Vocabulary::find(std::string_view bytes) const { return slots_.empty() ? -1 : slots_[slot_of(bytes)]; }
+int32_t Vocabulary::find(std::string_view bytes) const {
+  return slots_.empty() ? -1 : slots_[slot_of(bytes, hash_bytes(bytes))].id;
+}
 
 bool unspell_bytes(std::string_view spelled, std::string& bytes) {
   const auto& table = spelled_bytes();
   bytes.clear();
   for (size_t at = 0; at < spelled.size();) {
+    if (spelled[at] > 0x20 && spelled[at] < 0x7f) {
+      bytes += spelled[at++];
+      continue;
+    }
     const unicode::Decoded d = unicode::decode(spelled, at);
     if (d.code < 0 || d.code >= static_cast<int32_t>(table.size()) || table[static_cast<size_t>(d.code)] < 0)
       return false;

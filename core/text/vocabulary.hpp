@@ -32,6 +32,10 @@ class Vocabulary {
   TokenKind kind(int32_t id) const { return pieces_[static_cast<size_t>(id)].kind; }
   /// -1 when no indexed token has these bytes.
   int32_t find(std::string_view bytes) const;
+  /// As find(), trying `guess` first; the guess may be any number.
+  int32_t find(std::string_view bytes, int32_t guess) const {
+    return contains(guess) && kind(guess) == TokenKind::normal && piece(guess) == bytes ? guess : find(bytes);
+  }
 
  private:
   struct Piece {
@@ -39,10 +43,14 @@ class Vocabulary {
     uint32_t length = 0;
     TokenKind kind = TokenKind::unused;
   };
-  size_t slot_of(std::string_view bytes) const;
+  struct Slot {
+    uint32_t tag = 0;  // of the hash, so that a collision seldom has to look at the bytes
+    int32_t id = -1;
+  };
+  size_t slot_of(std::string_view bytes, uint64_t hash) const;
   std::string blob_;
   std::vector<Piece> pieces_;
-  std::vector<int32_t> slots_;  // open addressing, a power of two, -1 empty
+  std::vector<Slot> slots_;  // open addressing, a power of two
   size_t used_ = 0;
 };
 

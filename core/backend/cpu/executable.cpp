@@ -63,7 +63,7 @@ OpFactory find_factory(std::string_view op) {
 
 CpuExecutable::CpuExecutable(const Graph& graph, std::vector<HostTensor> weights, const ExecOptions& options,
                              std::shared_ptr<ThreadPool> pool)
-    : graph_(graph), options_(options), pool_(std::move(pool)) {
+    : graph_(graph), options_(options), pool_(std::move(pool)), shares_(pool_->size()) {
   check_options(options_);
   check_weights(graph_, weights);
   const std::vector<FusedNode> nodes = fuse_for_cpu(graph_);
@@ -80,6 +80,7 @@ CpuExecutable::CpuExecutable(const Graph& graph, std::vector<HostTensor> weights
   scratch_ = Reservation(checked_add(checked_mul(ctx_.private_stride, static_cast<uint64_t>(pool_->size()), "scratch"),
                                      align64(ctx.shared_bytes), "scratch"),
                          "scratch");
+  ctx_.shares = &shares_;
   ctx_.private_base = scratch_.data();
   ctx_.shared = scratch_.data() + ctx_.private_stride * static_cast<uint64_t>(pool_->size());
   ctx.check_forced();

@@ -8,6 +8,7 @@
 #include "backend/backend.hpp"
 #include "backend/cpu/op.hpp"
 #include "backend/cpu/reservation.hpp"
+#include "backend/cpu/work_shares.hpp"
 
 namespace tenon::cpu {
 
@@ -32,6 +33,7 @@ class CpuExecutable final : public Executable {
   Graph graph_;
   ExecOptions options_;
   std::shared_ptr<ThreadPool> pool_;
+  WorkShares shares_;
   std::shared_ptr<CompileCtx::Keep> keep_;
   Reservation arena_, scratch_;
   std::vector<Step> steps_;

@@ -24,6 +24,7 @@ namespace tenon::cpu {
 
 class CpuStatePool;
 class RopeTable;
+class WorkShares;
 
 /// What changes from step to step.
 struct StepCtx {
@@ -33,6 +34,7 @@ struct StepCtx {
   std::byte* shared = nullptr;        // scratch of the op that runs, seen by all members
   std::byte* private_base = nullptr;  // members' own scratch, one after the other
   uint64_t private_stride = 0;
+  WorkShares* shares = nullptr;
 
   std::byte* mine(const Team& team) const { return private_base + static_cast<uint64_t>(team.rank()) * private_stride; }
 };

@@ -231,6 +231,7 @@ Var slices(Interp& i, const Var& v, Args& a) {
 
 Var map(Interp& i, const Var& v, Args& a) {
   List out;
+  if (!truthy(v)) return Var::list({}, Flavor::generator);
   if (a.positional.empty()) {
     const Bound b("map", a, {"attribute", "default"});
     for (const Var& item : i.iterate(v)) out.push_back(or_default(path(i, item, b.need(0)), b.get(1)));
@@ -249,6 +250,7 @@ Var map(Interp& i, const Var& v, Args& a) {
 
 // select, reject, selectattr, rejectattr: [attribute,] [test, arguments...].
 Var choose(Interp& i, const Var& v, Args& a, bool keep, bool by_attribute) {
+  if (!truthy(v)) return Var::list({}, Flavor::generator);  // also where the value could not be iterated
   size_t used = 0;
   Var attribute;
   if (by_attribute) {

@@ -1,6 +1,6 @@
 # Kernel sources with their instruction flags.
 set(k ${CMAKE_CURRENT_LIST_DIR})
-set(avx2_flags -mavx2 -mfma -mf16c)
+set(avx2_flags $<$<CONFIG:Release,RelWithDebInfo>:-O3> -mavx2 -mfma -mf16c)
 # GCC 12's own AVX-512 header starts results from themselves and warns about it.
 set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)

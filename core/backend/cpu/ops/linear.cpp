@@ -7,6 +7,7 @@
 
 #include "backend/cpu/ops/norm.hpp"
 #include "backend/cpu/ops/packing.hpp"
+#include "backend/cpu/work_shares.hpp"
 #include "base/error.hpp"
 #include "graph/catalogue.hpp"
 
@@ -17,6 +18,7 @@ namespace {
 /// Up to this many activations (rows * k) every member packs for itself.
 constexpr int64_t kPrivateElems = 16384;
 constexpr size_t kMaxParts = 64;
+constexpr int kPrefetchBytes = 2048;
 
 enum class Kind : uint8_t { group, glu, add };
 
@@ -64,7 +66,6 @@ class LinearOp final : public CpuOp {
   VecAct act_ = VecAct::identity;
   const VectorKernels* kernels_ = nullptr;
   uint64_t private_x_ = 0, private_pack_ = 0, private_glu_ = 0;  // sizes within a member's scratch, in this order
-  int64_t glu_rows_ = 0;                                         // columns of the second product held at a time
   int64_t private_rows_ = 0;                                     // largest m that is packed privately
   std::string explain_;
 };
@@ -124,10 +125,9 @@ void LinearOp::reserve(CompileCtx& ctx) {
     shared += all.bytes;
     private_pack_ += few.bytes;
     scratch = std::max(scratch, all.scratch);
-    if (kind_ == Kind::glu) glu_rows_ = std::max(glu_rows_, kGluRows);
   }
   private_x_ = norm_ ? align64(static_cast<uint64_t>(private_rows_ * k_) * 4) : 0;
-  private_glu_ = align64(static_cast<uint64_t>(glu_rows_ * max_m) * 4);
+  private_glu_ = kind_ == Kind::glu ? align64(static_cast<uint64_t>(std::max(kGluFloats, 64 * max_m)) * 4) : 0;
   ctx.need_shared(shared);
   ctx.need_private(private_x_ + private_pack_ + private_glu_ + scratch);
 }
@@ -173,15 +173,23 @@ LinearCall LinearOp::call_of(const Part& part, const PartStep& step, const float
   return {part.w, x, k_, step.act, part.y.f32(), part.n, n0, n1, scratch, {part.dtype, part.n, k_, m, exact_}};
 }
 
+/// The start of a stream that comes next: its first lines arrive while the present one ends.
+void prefetch(const std::byte* p) {
+  for (int i = 0; i < kPrefetchBytes; i += 64) __builtin_prefetch(p + i);
+}
+
 /// Columns [n0, n1) of gate into y, of up into scratch, some at a time, joined while both are in cache.
 void LinearOp::run_glu(const PartStep* steps, const float* x, int64_t m, int64_t n0, int64_t n1,
                        std::byte* scratch) const {
   float* up = reinterpret_cast<float*>(scratch);
   std::byte* rest = scratch + private_glu_;
   const Part &gate = parts_[0], &second = parts_[1];
-  for (int64_t at = n0; at < n1; at += glu_rows_) {
-    const int64_t end = std::min(at + glu_rows_, n1), width = end - at;
+  const int64_t columns = glu_columns(m);
+  for (int64_t at = n0; at < n1; at += columns) {
+    const int64_t end = std::min(at + columns, n1), width = end - at;
+    prefetch(second.w + static_cast<uint64_t>(at) * second.row_bytes);
     steps[0].impl->run(call_of(gate, steps[0], x, m, at, end, rest));
+    if (end < gate.n) prefetch(gate.w + static_cast<uint64_t>(end) * gate.row_bytes);
     LinearCall call = call_of(second, steps[1], x, m, 0, width, rest);
     call.w += static_cast<uint64_t>(at) * second.row_bytes;
     call.y = up;
@@ -243,7 +251,8 @@ void LinearOp::run(const StepCtx& ctx, const Team& team) {
   }
   const float* x = normalise_and_pack(ctx, team, m, steps.data());
   std::byte* scratch = ctx.mine(team) + private_x_ + private_pack_;
-  share_pieces(team, pieces, [&](int64_t begin, int64_t end) { run_pieces(steps.data(), x, m, begin, end, scratch); });
+  ctx.shares->run(team, pieces,
+                  [&](int64_t begin, int64_t end) { run_pieces(steps.data(), x, m, begin, end, scratch); });
 }
 
 }  // namespace

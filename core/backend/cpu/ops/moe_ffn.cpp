@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "backend/cpu/ops/packing.hpp"
+#include "backend/cpu/work_shares.hpp"
 #include "base/error.hpp"
 #include "graph/catalogue.hpp"
 
@@ -49,8 +50,8 @@ class MoeFfnOp final : public CpuOp {
   void each_expert(int64_t begin, int64_t end, int64_t Group::* pieces_before, int64_t Group::* piece, int64_t n,
                    Fn&& fn) const;
   void up_columns(const Group& g, int64_t n0, int64_t n1, std::byte* scratch) const;
-  void run_up(const Team& team, std::byte* scratch) const;
-  void run_down(const Team& team, std::byte* scratch) const;
+  void run_up(const StepCtx& ctx, const Team& team, std::byte* scratch) const;
+  void run_down(const StepCtx& ctx, const Team& team, std::byte* scratch) const;
   LinearCall call_of(const Stack& s, const Group& g, const float* x, const std::byte* act, float* y, int64_t n0,
                      int64_t n1, std::byte* scratch) const;
   void combine(const StepCtx& ctx, const Team& team) const;
@@ -101,7 +102,7 @@ MoeFfnOp::MoeFfnOp(CompileCtx& ctx, const FusedNode& fused)
   act_at_ = out_at_ + align64(static_cast<uint64_t>(pairs * d_) * 4);
   down_at_ = act_at_ + packed(gate_) + packed(up_);
   ctx.need_shared(down_at_ + packed(down_));
-  up_scratch_ = align64(static_cast<uint64_t>(kGluRows * pairs) * 4);
+  up_scratch_ = align64(static_cast<uint64_t>(std::max(kGluFloats, 64 * pairs)) * 4);
   ctx.need_private(up_scratch_ + std::max({gate_.bound.scratch, up_.bound.scratch, down_.bound.scratch}));
 }
 
@@ -208,8 +209,9 @@ void MoeFfnOp::each_expert(int64_t begin, int64_t end, int64_t Group::* pieces_b
 void MoeFfnOp::up_columns(const Group& g, int64_t n0, int64_t n1, std::byte* scratch) const {
   float* other = reinterpret_cast<float*>(scratch);
   std::byte* rest = scratch + up_scratch_;
-  for (int64_t at = n0; at < n1; at += kGluRows) {
-    const int64_t end = std::min(at + kGluRows, n1), width = end - at;
+  const int64_t columns = glu_columns(g.rows);
+  for (int64_t at = n0; at < n1; at += columns) {
+    const int64_t end = std::min(at + columns, n1), width = end - at;
     gate_.choice->at(g.rows).run(call_of(gate_, g, xs_, act_base_ + g.gate_act, h_, at, end, rest));
     LinearCall call = call_of(up_, g, xs_, act_base_ + g.up_act, other, 0, width, rest);
     call.w += static_cast<uint64_t>(at) * up_.row_bytes;
@@ -223,21 +225,24 @@ void MoeFfnOp::up_columns(const Group& g, int64_t n0, int64_t n1, std::byte* scr
   }
 }
 
-void MoeFfnOp::run_up(const Team& team, std::byte* scratch) const {
+void MoeFfnOp::run_up(const StepCtx& ctx, const Team& team, std::byte* scratch) const {
   const Group& last = groups_[n_groups_ - 1];
-  share_pieces(team, last.up_pieces + (f_ + last.up_piece - 1) / last.up_piece, [&](int64_t begin, int64_t end) {
+  ctx.shares->run(team, last.up_pieces + (f_ + last.up_piece - 1) / last.up_piece, [&](int64_t begin, int64_t end) {
     each_expert(begin, end, &Group::up_pieces, &Group::up_piece, f_,
                 [&](const Group& g, int64_t n0, int64_t n1) { up_columns(g, n0, n1, scratch); });
   });
 }
 
-void MoeFfnOp::run_down(const Team& team, std::byte* scratch) const {
+void MoeFfnOp::run_down(const StepCtx& ctx, const Team& team, std::byte* scratch) const {
   const Group& last = groups_[n_groups_ - 1];
-  share_pieces(team, last.down_pieces + (d_ + last.down_piece - 1) / last.down_piece, [&](int64_t begin, int64_t end) {
-    each_expert(begin, end, &Group::down_pieces, &Group::down_piece, d_, [&](const Group& g, int64_t n0, int64_t n1) {
-      down_.choice->at(g.rows).run(call_of(down_, g, h_, down_base_ + g.down_act, out_, n0, n1, scratch + up_scratch_));
-    });
-  });
+  ctx.shares->run(
+      team, last.down_pieces + (d_ + last.down_piece - 1) / last.down_piece, [&](int64_t begin, int64_t end) {
+        each_expert(begin, end, &Group::down_pieces, &Group::down_piece, d_,
+                    [&](const Group& g, int64_t n0, int64_t n1) {
+                      down_.choice->at(g.rows).run(
+                          call_of(down_, g, h_, down_base_ + g.down_act, out_, n0, n1, scratch + up_scratch_));
+                    });
+      });
 }
 
 void MoeFfnOp::combine(const StepCtx& ctx, const Team& team) const {
@@ -270,11 +275,11 @@ void MoeFfnOp::run(const StepCtx& ctx, const Team& team) {
   pack(team, gate_, xs_, d_, &Group::gate_act, act_base_);
   if (up_.choice != gate_.choice) pack(team, up_, xs_, d_, &Group::up_act, act_base_);
   team.barrier();
-  run_up(team, ctx.mine(team));
+  run_up(ctx, team, ctx.mine(team));
   team.barrier();
   pack(team, down_, h_, f_, &Group::down_act, down_base_);
   team.barrier();
-  run_down(team, ctx.mine(team));
+  run_down(ctx, team, ctx.mine(team));
   team.barrier();
   combine(ctx, team);
 }

@@ -5,7 +5,7 @@ namespace tenon::cpu {
 
 namespace {
 constexpr int64_t kPieceBytes = 32 << 10;
-constexpr int64_t kPiecesPerMember = 16;
+constexpr int64_t kPiecesPerMember = 32;
 constexpr int64_t kArithmeticRows = 16;  // from this many rows on a product is bound by arithmetic
 }  // namespace
 

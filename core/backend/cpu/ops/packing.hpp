@@ -7,8 +7,10 @@
 
 namespace tenon::cpu {
 
-/// Columns of the two products of a gated unit that are computed before they are joined.
-inline constexpr int64_t kGluRows = 64;
+/// Columns of the two products of a gated unit that are computed before they are joined: long streams of weights, as
+/// far as the results of both stay in cache.
+inline int64_t glu_columns(int64_t m) { return std::max<int64_t>(64, 4096 / m / 64 * 64); }
+inline constexpr int64_t kGluFloats = 4096;  // m * glu_columns(m) is at most this, or 64 * m
 
 struct PackBound {
   uint64_t bytes = 0;    // packed activations of any m up to the maximum
@@ -23,15 +25,5 @@ PackBound pack_bound(const LinearChoice& choice, DType w, int64_t n, int64_t k, 
 /// Columns per piece: at most about 32 KiB of weights when a step is bound by memory, and enough pieces for members of
 /// unequal speed to end together; a multiple of the implementation's grain.
 int64_t piece_rows(const LinearImpl& impl, uint64_t row_bytes, int64_t n, int64_t m, int threads);
-
-/// Runs fn(begin, end) over all pieces: the first two thirds are dealt out in contiguous runs, so that each member
-/// streams, the rest one by one to whoever is free. A member at half speed then still ends with the others.
-template <typename Fn>
-void share_pieces(const Team& team, int64_t pieces, Fn&& fn) {
-  if (team.size() == 1) return fn(int64_t{0}, pieces);
-  const int64_t each = pieces * 2 / (3 * team.size()), dealt = each * team.size();
-  if (each > 0) fn(team.rank() * each, (team.rank() + 1) * each);
-  team.for_each(pieces - dealt, 1, [&](int64_t begin, int64_t end) { fn(dealt + begin, dealt + end); });
-}
 
 }  // namespace tenon::cpu
