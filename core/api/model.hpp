@@ -101,6 +101,8 @@ class Model {
   const std::vector<int32_t>& stop_ids() { return model_->stop_ids(); }
   /// Tokenizer and chat template of this model; loaded at the first call.
   const Text& text();
+  /// The text of one token alone, special ones as they are spelled; possibly no whole UTF-8.
+  std::string token_text(int32_t id) const { return std::string(model_->tokenizer()->piece(id)); }
   /// What generation_config.json recommends, else temperature 0.8, top_k 40, top_p 0.95, min_p 0.05.
   SamplingParams default_sampling() const;
 
