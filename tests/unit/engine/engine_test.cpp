@@ -330,7 +330,7 @@ TEST_CASE("decodes go first and prompts share what is left") {
 }
 
 TEST_CASE("a thread of its own, fed by others") {
-  FakeModel model;
+  FakeModel model(fake_limits(), 64, 32);
   Engine engine(model.runner);
   engine.start();
   std::mutex mutex;

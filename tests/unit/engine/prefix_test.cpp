@@ -1,8 +1,11 @@
 // Prefix reuse: what is found, who owns pages, what goes first; and through the engine: answers stay what they were.
 #include "engine/prefix.hpp"
 
+#include <chrono>
 #include <map>
+#include <mutex>
 #include <random>
+#include <thread>
 
 #include "engine/engine.hpp"
 #include "fake_model.hpp"
@@ -226,4 +229,31 @@ TEST_CASE("sessions get pages that lie idle") {
   engine.run(request(tokens_of(300, 1), 10));
   CHECK(model.pages().left() == 3);
   CHECK(model.runner.admit(300));
+}
+
+TEST_CASE("two engines on threads of their own share one cache") {
+  FakeModel model(fake_limits(64, 400), 64, 20);
+  std::mutex mutex;
+  std::vector<Result> results;
+  {
+    Engine one(model.runner), two(model.runner);
+    one.start();
+    two.start();
+    for (uint64_t i = 0; i < 24; ++i) {
+      Request r = request(tokens_of(100, static_cast<int32_t>(i % 2)), 20);
+      r.on_finish = [&](Result result) {
+        std::lock_guard lock(mutex);
+        result.id = i % 2;
+        results.push_back(std::move(result));
+      };
+      (i % 4 < 2 ? one : two).submit(std::move(r));
+    }
+    for (size_t n = 0; n < 24; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+      std::lock_guard lock(mutex);
+      n = results.size();
+    }
+  }
+  for (const Result& r : results)
+    CHECK(r.tokens == solo(request(tokens_of(100, static_cast<int32_t>(r.id)), 20)).tokens);
+  CHECK(model.pages_are_back());
 }
