@@ -241,7 +241,7 @@ TEST_CASE("two engines on threads of their own share one cache") {
     two.start();
     for (uint64_t i = 0; i < 24; ++i) {
       Request r = request(tokens_of(100, static_cast<int32_t>(i % 2)), 20);
-      r.on_finish = [&](Result result) {
+      r.on_finish = [&, i](Result result) {
         std::lock_guard lock(mutex);
         result.id = i % 2;
         results.push_back(std::move(result));
