@@ -85,6 +85,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const Load
   model->describe_graph(options);
   model->compile(options);
   model->make_states(options);
+  model->reuse_prefixes(options);
   model->info_.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return model;
 }
@@ -100,6 +101,9 @@ void Model::describe_graph(const LoadOptions& options) {
   info_.plugin_why = std::move(d.why);
   info_.warnings = std::move(d.warnings);
   info_.n_ctx_trained = graph_.param_int("n_ctx");
+  for (const Node& node : graph_.nodes)
+    if (node.op == "tenon.rope/1")
+      if (auto spec = rope_spec(node); rope_depends_on_length(spec)) length_ropes_.push_back(std::move(spec));
   keep_stored_rope_rows(graph_);
 }
 
@@ -176,6 +180,25 @@ void Model::make_states(const LoadOptions& options) {
   if (runner_->limits().n_ctx < n_ctx)
     info_.warnings.push_back(fmt::format("the context is cut from {} to {} tokens: {} MiB are left for states", n_ctx,
                                          runner_->limits().n_ctx, budget >> 20));
+}
+
+// A page stands for its tokens alone where all state is keys and values of every position, and rope chose one way: by
+// frequencies that do not depend on the planned length, or by the same ones.
+void Model::reuse_prefixes(const LoadOptions& options) {
+  if (!(options.reuse >= 0 && options.reuse <= 1))
+    fail(ErrorCode::usage, "[model] reuse {} is outside 0 ... 1", options.reuse);
+  const auto whole = [](const GraphState& s) { return s.kind == StateKind::kv && s.window == 0; };
+  if (options.reuse == 0 || graph_.states.empty() || !std::all_of(graph_.states.begin(), graph_.states.end(), whole))
+    return;
+  const auto frequencies = [this](int64_t planned_len) {
+    std::string salt;
+    for (const RopeSpec& spec : length_ropes_) {
+      const auto f = rope_inv_freq(spec, {}, planned_len);
+      salt.append(reinterpret_cast<const char*>(f.data()), f.size() * sizeof(float));
+    }
+    return salt;
+  };
+  runner_->reuse_prefixes(static_cast<int64_t>(options.reuse * info_.n_pages), frequencies);
 }
 
 std::shared_ptr<const Tokenizer> Model::tokenizer() {

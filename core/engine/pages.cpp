@@ -36,6 +36,11 @@ void PagePool::give_back(std::span<const int32_t> used, int64_t reserved) {
   reserved_ -= reserved;
 }
 
+int64_t PagePool::left() const {
+  std::lock_guard lock(mutex_);
+  return static_cast<int64_t>(free_.size()) + (total_ - fresh_) - reserved_;
+}
+
 int64_t PagePool::used() const {
   std::lock_guard lock(mutex_);
   return fresh_ - static_cast<int64_t>(free_.size());
@@ -84,10 +89,12 @@ int64_t SeqPool::reserved() const {
   return sum;
 }
 
-std::optional<SeqCache> SeqCache::admit(SeqPool& pool, int64_t planned_len) {
+std::optional<SeqCache> SeqCache::admit(SeqPool& pool, int64_t planned_len, std::span<const int32_t> shared) {
+  if (!shared.empty() && (pool.n_groups() != 1 || pool.window(0) > 0 || pool.has_slots()))
+    fail(ErrorCode::internal, "[sequence] {} shared pages, {} groups of pages", shared.size(), pool.n_groups());
   SeqCache seq(pool, planned_len);  // gives back what it got when the next is refused
   for (size_t g = 0; g < pool.n_groups(); ++g) {
-    const int64_t need = pool.need(g, planned_len);
+    const int64_t need = pool.need(g, planned_len) - std::ssize(shared);
     if (!pool.pages(g).reserve(need)) return std::nullopt;
     seq.reserved_[g] = need;
   }
@@ -95,7 +102,17 @@ std::optional<SeqCache> SeqCache::admit(SeqPool& pool, int64_t planned_len) {
     if (!pool.seq_slots().reserve(1)) return std::nullopt;
     seq.slot_ = pool.seq_slots().take();
   }
+  if (!shared.empty()) {
+    seq.tables_[0].assign(shared.begin(), shared.end());
+    seq.lent_.assign(shared.size(), true);
+    seq.length_ = std::ssize(shared) * kPageTokens;
+  }
   return seq;
+}
+
+void SeqCache::disown(size_t index) {
+  if (lent_.size() <= index) lent_.resize(index + 1, false);
+  lent_[index] = true;
 }
 
 SeqCache::SeqCache(SeqPool& pool, int64_t planned_len)
@@ -115,6 +132,7 @@ SeqCache& SeqCache::operator=(SeqCache&& other) noexcept {
   tables_ = std::move(other.tables_);
   first_ = std::move(other.first_);
   reserved_ = std::move(other.reserved_);
+  lent_ = std::move(other.lent_);
   slot_ = other.slot_;
   id_ = other.id_;
   length_ = other.length_;
@@ -130,7 +148,13 @@ std::span<const int32_t> SeqCache::held(size_t group) const {
 
 void SeqCache::release() noexcept {
   if (!pool_) return;
-  for (size_t g = 0; g < tables_.size(); ++g) pool_->pages(g).give_back(held(g), reserved_[g]);
+  for (size_t g = 0; g < tables_.size(); ++g) {
+    size_t kept = 0;
+    auto pages = std::span(tables_[g]).subspan(static_cast<size_t>(first_[g]));
+    for (size_t i = 0; i < pages.size(); ++i)
+      if (g > 0 || i >= lent_.size() || !lent_[i]) pages[kept++] = pages[i];
+    pool_->pages(g).give_back(pages.first(kept), reserved_[g]);
+  }
   if (slot_ >= 0) pool_->seq_slots().give_back({&slot_, 1}, 0);
   pool_ = nullptr;
 }

@@ -34,6 +34,8 @@ class PagePool {
   void unuse(std::span<const int32_t> used);
 
   int32_t total() const { return total_; }
+  /// Pages that can still be reserved.
+  int64_t left() const;
   int64_t used() const;
   int64_t reserved() const;
 
@@ -91,8 +93,10 @@ int64_t window_pages(int64_t window, int64_t max_step);
 /// The pages, the slot and the length of one sequence. Gives everything back when it goes.
 class SeqCache {
  public:
-  /// Reserves for `planned_len` tokens; nothing when the pools cannot promise them now.
-  static std::optional<SeqCache> admit(SeqPool& pool, int64_t planned_len);
+  /// Reserves for `planned_len` tokens; nothing when the pools cannot promise them now. The sequence begins with
+  /// `shared`, full pages that belong to someone who keeps them until it goes, and whose tokens count as stored; only
+  /// where there is one group of pages, without a window.
+  static std::optional<SeqCache> admit(SeqPool& pool, int64_t planned_len, std::span<const int32_t> shared = {});
 
   SeqCache(SeqCache&& other) noexcept;
   SeqCache& operator=(SeqCache&& other) noexcept;
@@ -104,6 +108,9 @@ class SeqCache {
   void advance(int64_t n);
   /// Back to a length it has had: what came after is forgotten. Error{usage} when pages that it needs are gone.
   void rewind(int64_t length);
+
+  /// Page `index`, which is full, belongs to someone else from now on, who keeps it until this sequence goes.
+  void disown(size_t index);
 
   int64_t length() const { return length_; }
   int64_t planned_len() const { return planned_len_; }
@@ -120,6 +127,7 @@ class SeqCache {
   std::vector<PageTable> tables_;  // by group
   std::vector<int64_t> first_;     // by group: pages before it are gone
   std::vector<int64_t> reserved_;  // by group: promised and not taken
+  std::vector<bool> lent_;         // pages of the first group that someone else gives back
   int32_t slot_ = -1;
   uint64_t id_ = 0;
   int64_t length_ = 0;

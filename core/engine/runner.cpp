@@ -16,10 +16,28 @@ Runner::Runner(Executable& executable, StatePool& states, RunnerLimits limits)
     fail(ErrorCode::capacity, "[runner] context of {} tokens, {} sequences", limits_.n_ctx, limits_.max_seqs);
 }
 
-std::optional<SeqCache> Runner::admit(int64_t planned_len) {
+std::optional<SeqCache> Runner::admit(int64_t planned_len) { return admit_after(planned_len, {}); }
+
+std::optional<SeqCache> Runner::admit(int64_t planned_len, std::span<const int32_t> prompt, PrefixCache::Hold& hold) {
+  if (!prefixes_ || prompt.empty()) return admit(planned_len);
+  hold = prefixes_->find(prefix_salt_(planned_len), prompt.first(prompt.size() - 1));
+  auto seq = admit_after(planned_len, hold.pages());
+  if (!seq) hold = {};
+  return seq;
+}
+
+std::optional<SeqCache> Runner::admit_after(int64_t planned_len, std::span<const int32_t> shared) {
   if (planned_len > limits_.n_ctx)
     fail(ErrorCode::capacity, "[context] {} tokens exceed the context of {}", planned_len, limits_.n_ctx);
-  return SeqCache::admit(pages_, planned_len);
+  auto seq = SeqCache::admit(pages_, planned_len, shared);
+  if (!seq && prefixes_ && prefixes_->make_room(pages_for(planned_len) - static_cast<int64_t>(shared.size())))
+    seq = SeqCache::admit(pages_, planned_len, shared);
+  return seq;
+}
+
+void Runner::reuse_prefixes(int64_t most_idle, PrefixSalt salt) {
+  prefixes_ = std::make_unique<PrefixCache>(pages_.pages(0), most_idle);
+  prefix_salt_ = std::move(salt);
 }
 
 std::optional<Snapshot> Runner::snapshot(const SeqCache& seq) {

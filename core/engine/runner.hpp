@@ -3,13 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "backend/backend.hpp"
 #include "engine/pages.hpp"
+#include "engine/prefix.hpp"
 
 namespace tenon {
 
@@ -51,6 +55,16 @@ class Runner {
 
   /// A sequence for `planned_len` tokens: Error{capacity} beyond n_ctx, nothing when pages are short at the moment.
   std::optional<SeqCache> admit(int64_t planned_len);
+  /// The same, beginning with the pages that `prompt` shares with earlier sequences, all but its last token at most.
+  /// `hold` keeps them and must outlive the sequence.
+  std::optional<SeqCache> admit(int64_t planned_len, std::span<const int32_t> prompt, PrefixCache::Hold& hold);
+
+  /// What makes cached values differ between sequences of equal tokens, by their planned length.
+  using PrefixSalt = std::function<std::string(int64_t planned_len)>;
+  /// Lets sequences share pages from now on; at most `most_idle` pages are kept that none uses.
+  void reuse_prefixes(int64_t most_idle, PrefixSalt salt);
+  /// Null when pages are not shared.
+  PrefixCache* prefixes() { return prefixes_.get(); }
 
   /// Nothing when all slots for snapshots are taken. Waits for a step that runs.
   std::optional<Snapshot> snapshot(const SeqCache& seq);
@@ -61,10 +75,13 @@ class Runner {
 
  private:
   friend class Step;
+  std::optional<SeqCache> admit_after(int64_t planned_len, std::span<const int32_t> shared);
   Executable& executable_;
   StatePool& states_;
   RunnerLimits limits_;
   SeqPool pages_;
+  std::unique_ptr<PrefixCache> prefixes_;
+  PrefixSalt prefix_salt_;
   std::mutex mutex_;
   std::vector<int32_t> tokens_, positions_, rows_;  // the step being gathered; kept to reuse their memory
   std::vector<SeqRows> seqs_;

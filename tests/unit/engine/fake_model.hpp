@@ -102,7 +102,7 @@ class FakeExecutable : public Executable {
     REQUIRE(static_cast<int64_t>(b.rows.size()) <= limits_.max_rows);
     REQUIRE(static_cast<int64_t>(b.seqs.size()) <= limits_.max_seqs);
     REQUIRE(b.positions.size() == b.tokens.size());
-    std::set<int32_t> pages;
+    std::set<int32_t> read, written;  // sequences may share full pages only
     int32_t row = 0;
     for (const SeqRows& s : b.seqs) {
       REQUIRE(s.first_row == row);
@@ -112,14 +112,21 @@ class FakeExecutable : public Executable {
       REQUIRE(s.planned_len <= limits_.n_ctx);
       REQUIRE(s.pages.size() == 1);
       REQUIRE(static_cast<int64_t>(s.pages[0].size()) >= pages_for(s.pos + s.n_rows));
-      for (int32_t page : s.pages[0]) {
+      std::set<int32_t> own;
+      for (size_t i = 0; i < s.pages[0].size(); ++i) {
+        const int32_t page = s.pages[0][i];
         REQUIRE(page >= 0);
         REQUIRE(page < n_pages);
-        REQUIRE(pages.insert(page).second);
+        REQUIRE(own.insert(page).second);
+        if (i < static_cast<size_t>(s.pos / kPageTokens))
+          read.insert(page);
+        else
+          REQUIRE(written.insert(page).second);
       }
       for (int32_t i = 0; i < s.n_rows; ++i) REQUIRE(b.positions[static_cast<size_t>(s.first_row + i)] == s.pos + i);
     }
     REQUIRE(row == n);
+    for (int32_t page : written) REQUIRE(!read.contains(page));
     for (int32_t r : b.rows) REQUIRE((r >= 0 && r < n));
   }
 
@@ -133,13 +140,20 @@ inline RunnerLimits fake_limits(int64_t max_tokens = 48, int64_t n_ctx = 200, in
 
 /// A runner over a fake model.
 struct FakeModel {
-  explicit FakeModel(RunnerLimits limits = fake_limits(), int32_t n_pages = 64)
-      : executable(limits), states(n_pages), runner(executable, states, limits) {}
+  explicit FakeModel(RunnerLimits limits = fake_limits(), int32_t n_pages = 64, int64_t most_idle = 0)
+      : executable(limits), states(n_pages), runner(executable, states, limits) {
+    if (most_idle > 0) runner.reuse_prefixes(most_idle, [](int64_t) { return std::string(); });
+  }
   FakeExecutable executable;
   FakeStates states;
   Runner runner;
 
-  bool pages_are_back() const { return pages().used() == 0 && pages().reserved() == 0; }
+  /// But for those that lie idle in the prefix cache.
+  bool pages_are_back() const {
+    const PrefixCache* cache = const_cast<FakeModel*>(this)->runner.prefixes();
+    const int64_t idle = cache ? cache->idle() : 0;
+    return pages().used() == idle && pages().reserved() == 0 && (!cache || cache->pages() == idle);
+  }
   const SeqPool& pages() const { return const_cast<FakeModel*>(this)->runner.pages(); }
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "plugin/sanitized.hpp"
 #include "plugin_fixture.hpp"
 
 using namespace tenon;
