@@ -172,8 +172,8 @@ TEST_CASE("the same step over a reused prefix gives the same bits") {
     step.run();
   }
   for (size_t page = 0; page < 2; ++page) {
-    REQUIRE(
-        runner.prefixes()->append(first_hold, std::span(tokens).subspan(page * 32).first<32>(), first->pages()[page]));
+    REQUIRE(runner.prefixes()->append(first_hold, std::span(tokens).subspan(page * 32).first<32>(),
+                                      first->tables()[0][page]));
     first->disown(page);
   }
   const auto expected = rest(*first);

@@ -117,7 +117,7 @@ TEST_CASE("the least recently used go first, from their ends") {
   CHECK(cache.make_room(6));
   CHECK(cache.find("", a).size() == 2);
 
-  PrefixCache small(pool, 1);
+  PrefixCache small(pool.pages(0), 1);
   leave(small, pool, b);
   CHECK(small.pages() == 1);
   CHECK(small.find("", b).size() == 1);
