@@ -82,7 +82,8 @@ TENON_INLINE BlockScales scales_d_min(const std::byte* p) {
     return {_mm256_cvtph_ps(d), _mm256_cvtph_ps(min)};
   }
   const auto at = [p](int block) { return load_i32(p + block * kBlock); };
-  const Int both = _mm256_setr_epi32(at(0), at(2), at(4), at(6), at(1), at(3), at(5), at(7));
+  const __m128i even = _mm_setr_epi32(at(0), at(2), at(4), at(6)), odd = _mm_setr_epi32(at(1), at(3), at(5), at(7));
+  const Int both = _mm256_setr_m128i(even, odd);  // each dword: d in the low half, min in the high half
   const Int low = _mm256_and_si256(both, _mm256_set1_epi32(0xffff)), high = _mm256_srli_epi32(both, 16);
   const Int split = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
   return {_mm256_cvtph_ps(_mm256_castsi256_si128(split)), _mm256_cvtph_ps(_mm256_extracti128_si256(split, 1))};

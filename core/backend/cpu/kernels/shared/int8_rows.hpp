@@ -10,19 +10,6 @@
 namespace tenon::cpu {
 namespace {
 
-/// The most activation rows before a panel is quicker.
-template <class Isa>
-constexpr int int8_rows_max(DType type) {
-  switch (type) {
-    case DType::q4_0:
-    case DType::q4_1:
-    case DType::q8_0:
-      return Isa::kInt8Rows;
-    default:
-      return Isa::kInt8RowsOther;
-  }
-}
-
 /// The packed form: per row of activations, pairs of blocks as [first halves][second halves] (64 bytes), then per block
 /// the scale d, d * sum(q) and the sums of q over its halves (int16), each in groups of 8 blocks in the order of
 /// codes.hpp.
@@ -217,7 +204,7 @@ void int8_streams(const LinearCall& c) {
 template <class Isa>
 void run_int8_rows(const LinearCall& c) {
   with_code_type(c.shape.w, [&]<DType T>() {
-    with_count<int8_rows_max<Isa>(T)>(c.shape.m, [&](auto m) {
+    with_count<Isa::kInt8Rows>(c.shape.m, [&](auto m) {
       constexpr int kM = decltype(m)::value;
       int8_streams<Isa, T, kM <= 2 ? Isa::kStreams : 1, kM>(c);
     });

@@ -28,7 +28,7 @@ inline const char* kTooManyRows = "too many activation rows: a panel is quicker"
 
 template <class Isa>
 const char* refuse_int8_rows(const LinearShape& s) {
-  return s.m > int8_rows_max<Isa>(s.w) ? kTooManyRows : refuse_int8(s);
+  return s.m > Isa::kInt8Rows ? kTooManyRows : refuse_int8(s);
 }
 
 template <class Isa>

@@ -28,17 +28,19 @@ TENON_INLINE Int block_order(Int v) {
 /// d, dmin and 8 scales and minima of 6 bits in 12 bytes at p + 4: the first four of each lie in the low 6 bits of
 /// bytes 0-3 and 4-7; the last four have their low nibbles in bytes 8-11, their top bits in the top of bytes 0-3, 4-7.
 TENON_INLINE BlockScales scales_6bit(const std::byte* p) {
-  const auto a = static_cast<uint32_t>(load_i32(p + 4)), b = static_cast<uint32_t>(load_i32(p + 8)),
-             c = static_cast<uint32_t>(load_i32(p + 12));
-  const uint32_t scale0 = a & 0x3f3f3f3fu, scale4 = (c & 0x0f0f0f0fu) | (a >> 2 & 0x30303030u);
-  const uint32_t min0 = b & 0x3f3f3f3fu, min4 = (c >> 4 & 0x0f0f0f0fu) | (b >> 2 & 0x30303030u);
-  const __m128i order = _mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
-  const __m128i bytes = _mm_shuffle_epi8(_mm_setr_epi32(static_cast<int>(scale0), static_cast<int>(scale4),
-                                                        static_cast<int>(min0), static_cast<int>(min4)),
-                                         order);
-  const Float scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-  const Float min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)));
-  return {_mm256_mul_ps(scale, _mm256_set1_ps(load_f16(p))), _mm256_mul_ps(min, _mm256_set1_ps(-load_f16(p + 2)))};
+  const __m128i stored = load_half(p);  // d and dmin in front; below: 8 scales, then 8 minima in the order of blocks
+  const __m128i low = _mm_shuffle_epi8(stored, _mm_setr_epi8(4, 6, 12, 14, 5, 7, 13, 15, 8, 10, 12, 14, 9, 11, 13, 15));
+  const __m128i top = _mm_shuffle_epi8(stored, _mm_setr_epi8(-1, -1, 4, 6, -1, -1, 5, 7, -1, -1, 8, 10, -1, -1, 9, 11));
+  const __m128i in_place = _mm_setr_epi8(63, 63, 15, 15, 63, 63, 15, 15, 63, 63, 0, 0, 63, 63, 0, 0);
+  const __m128i shifted = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 15, 0, 0, 15, 15);
+  const __m128i six = _mm_or_si128(_mm_and_si128(low, in_place),
+                                   _mm_or_si128(_mm_and_si128(_mm_srli_epi16(low, 4), shifted),
+                                                _mm_and_si128(_mm_srli_epi16(top, 2), _mm_set1_epi8(0x30))));
+  const Float scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(six));
+  const Float min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(six, 8)));
+  const __m128 d = _mm_cvtph_ps(stored);
+  const Float minus_dmin = _mm256_broadcastss_ps(_mm_xor_ps(_mm_movehdup_ps(d), _mm_set1_ps(-0.0f)));
+  return {_mm256_mul_ps(scale, _mm256_broadcastss_ps(d)), _mm256_mul_ps(min, minus_dmin)};
 }
 
 /// Nibbles of pair J where 32 bytes hold the 32 low nibbles of one block, then the 32 high ones of the next.
