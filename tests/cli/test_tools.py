@@ -25,13 +25,14 @@ class WithTemplate(Case):
 
 
 class Chat(WithTemplate):
-    FLAGS = ("-n", "6", "--temp", "0", "--exact")
+    FLAGS = ("-n", "3", "--temp", "0", "--exact")  # short enough for the random answers to be whole UTF-8
 
     def answer(self, messages):
         file = self.folder / "messages.json"
         file.write_text(json.dumps(messages))
         prompt = self.works("render", self.model, "--messages", file).stdout
-        return self.works("run", self.model, "--raw", "-p", "-", *self.FLAGS, "--json", stdin=prompt).json()
+        ids = self.works("tokenize", self.model, "--file", "-", "--no-special", "--parse-special", stdin=prompt).json()
+        return self.works("run", self.model, "--tokens", ",".join(map(str, ids)), *self.FLAGS, "--json").json()
 
     def test_lines_from_a_pipe(self):
         done = self.works("chat", self.model, *self.FLAGS, "--json", stdin=b"One\n\nTwo\\\nlines\n/reset\nThree\n/exit\nFour\n")
@@ -51,7 +52,8 @@ class Chat(WithTemplate):
         self.assertIn("/strange", done.stderr)
 
     def test_without_a_template(self):
-        self.refused("chat", DENSE / "model.gguf", names=["chat template"], stdin=b"One\n")
+        model = self.copy_gguf(lambda g: g.kv.pop(b"tokenizer.chat_template", None))
+        self.refused("chat", model, names=["chat template"], stdin=b"One\n")
 
     def test_a_conversation_beyond_the_context_is_an_error_from_a_pipe(self):
         self.refused("chat", self.model, "--ctx", "16", stdin=b"word " * 40 + b"\n", names=["16"], status=(1, 2))
@@ -84,7 +86,6 @@ class Chat(WithTemplate):
             type_in(b"thrown away\x03")
             until(rb"> ")
             type_in(b"Hellx\x7fo\n")
-            until(rb"Hello")
             time.sleep(1)
             self.assertIsNone(child.poll())
             os.kill(child.pid, signal.SIGINT)
