@@ -25,7 +25,7 @@ class WithTemplate(Case):
 
 
 class Chat(WithTemplate):
-    FLAGS = ("-n", "3", "--temp", "0", "--exact")  # short enough for the random answers to be whole UTF-8
+    FLAGS = ("-n", "2", "--temp", "0", "--exact")  # short enough for the random answers to be whole UTF-8
 
     def answer(self, messages):
         file = self.folder / "messages.json"
