@@ -84,7 +84,7 @@ double time_to_first_token(Runner& runner, int64_t n_prompt) {
   double first = 0;
   Request request{.prompt = random_tokens(n, runner.limits().n_vocab, 3), .max_new_tokens = 1};
   request.ignore_eos = true;
-  request.on_token = [&](int32_t) { return first = seconds_since(start), true; };
+  request.on_token = [&](const NewToken&) { return first = seconds_since(start), true; };
   const auto result = engine.run(std::move(request));
   if (result.reason == FinishReason::error) fail(ErrorCode::internal, "[bench] {}", result.error);
   return first;

@@ -28,6 +28,7 @@ SamplingParams Model::default_sampling() const {
   const Value* does_sample = side->find("do_sample");
   if (!does_sample || !does_sample->is_bool() || !does_sample->as_bool()) return p;
   SamplingParams q{.temperature = number("temperature", 1), .top_p = number("top_p", 1), .min_p = number("min_p", 0)};
+  q.repetition_penalty = number("repetition_penalty", 1);
   q.top_k = static_cast<int32_t>(std::clamp(number("top_k", 50), 0.0f, 1e6f));
   try {
     q.validate();

@@ -24,27 +24,38 @@ using tenon::FinishReason;
 using tenon::LoadOptions;
 using tenon::ModelInfo;
 using tenon::SamplingParams;
+using tenon::TokenLogprobs;
 
 struct GenerateOptions {
   int64_t max_new_tokens = -1;  // -1: until a stop id or the end of the context
   SamplingParams sampling = {};
   bool ignore_eos = false;
   bool show_special = false;  // control tokens are part of the text, as they are spelled
-  bool want_text = true;      // false: ids only, no tokenizer needed
-  /// Text as it becomes whole UTF-8 (may be empty) and the id behind it; false cancels. After the last id one more call
-  /// with the remaining text and id -1.
+  bool want_text = true;      // false: ids only, no tokenizer needed unless there are stop strings
+  /// The answer ends before the first of these that is complete; no part of it is ever shown. At most 16 of 1 to 1024
+  /// bytes, UTF-8.
+  std::vector<std::string> stop = {};
+  int32_t logprobs = -1;  // -1: none; otherwise each token's own and those of so many likeliest, at most 20
+  /// Text as it becomes whole UTF-8 and can no longer be part of a stop string (may be empty), and the id behind it;
+  /// false cancels. After the last id one more call with the remaining text and id -1.
   std::function<bool(std::string_view text, int32_t id)> on_token = {};
   const std::atomic<bool>* cancel = nullptr;  // looked at between steps
 };
 
 struct Generation {
   std::string text = {};
-  std::vector<int32_t> ids = {};
+  std::vector<int32_t> ids = {};  // up to the one that completed a stop string
+  std::vector<TokenLogprobs> logprobs = {};
   FinishReason reason = FinishReason::stop;
   std::string finish_reason = {};  // "stop", "length", "cancelled"
   int64_t prompt_tokens = 0;
+  int64_t reused_tokens = 0;  // of the prompt: those that an earlier one left behind
   double prompt_s = 0, decode_s = 0;
 };
+
+inline constexpr int32_t kMaxAnswers = 128;
+/// As GenerateOptions::on_token, for the answer of this number.
+using AnswerListener = std::function<bool(int32_t answer, std::string_view text, int32_t id)>;
 
 struct LogitsOptions {
   std::vector<int32_t> tokens = {};
@@ -90,11 +101,17 @@ class Model {
   const std::vector<int32_t>& stop_ids() { return model_->stop_ids(); }
   /// Tokenizer and chat template of this model; loaded at the first call.
   const Text& text();
+  /// The text of one token alone, special ones as they are spelled; possibly no whole UTF-8.
+  std::string token_text(int32_t id) const { return std::string(model_->tokenizer()->piece(id)); }
   /// What generation_config.json recommends, else temperature 0.8, top_k 40, top_p 0.95, min_p 0.05.
   SamplingParams default_sampling() const;
 
   /// Streams a continuation of `prompt`. Error{usage | capacity} for a prompt that cannot run.
   Generation generate(std::vector<int32_t> prompt, const GenerateOptions& options);
+  /// `n` answers to one prompt, side by side; the first is what `generate` gives, the others draw with seeds derived
+  /// from its seed. options.on_token is not called.
+  std::vector<Generation> generate_n(std::vector<int32_t> prompt, int32_t n, const GenerateOptions& options,
+                                     const AnswerListener& listener = {});
   /// The same for a conversation: [{role, content}, ...] through the model's chat template.
   Generation chat(const Value& messages, const GenerateOptions& options);
   /// The ids of a text as a prompt: in a user's turn of the chat template when there is one and `raw` is false.

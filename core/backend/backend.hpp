@@ -18,12 +18,18 @@ namespace tenon {
 
 inline constexpr int kPageTokens = 32;  // tokens per KV page
 
-/// One sequence's rows in a step. Rows of a sequence are consecutive and in position order.
+/// Page ids of a sequence, covering positions [0, pos + n_rows), kPageTokens each. With a window, -1 for those that no
+/// query from `pos` on can see.
+using PageTable = std::vector<int32_t>;
+
+/// One sequence's rows in a step. Rows of a sequence are consecutive and in position order. A sequence whose rows start
+/// at position 0 starts from zero state, whatever its slot held.
 struct SeqRows {
   int32_t first_row = 0, n_rows = 0;
-  int32_t pos = 0;                 // position of the first row = tokens already in the cache
-  int64_t planned_len = 0;         // tokens it was admitted for, prompt and answer together
-  std::span<const int32_t> pages;  // page ids covering positions [0, pos + n_rows), kPageTokens each
+  int32_t pos = 0;                        // position of the first row = tokens already in the cache
+  int64_t planned_len = 0;                // tokens it was admitted for, prompt and answer together
+  std::span<const PageTable> pages = {};  // by page group of the graph
+  int32_t slot = -1;                      // of state that does not grow; -1: the graph has none
 };
 
 /// One step: any mix of prefill chunks and decodes.
@@ -42,12 +48,26 @@ struct ExecOptions {
   std::string force;  // "op=impl" pairs separated by commas: use that implementation or fail
 };
 
-/// Paged per-sequence state of all layers. Memory is taken from the system as pages are first written.
+/// How many pages of each page group, and how many slots for state that does not grow.
+struct StateSizes {
+  std::vector<int32_t> pages = {};
+  int32_t slots = 0;
+};
+
+/// Per-sequence state of all layers. Memory is taken from the system as pages and slots are first written.
 class StatePool {
  public:
   virtual ~StatePool() = default;
-  virtual int32_t n_pages() const = 0;
-  virtual uint64_t bytes_per_page() const = 0;  // over all states together
+  struct Group {
+    int64_t window = 0;
+    int32_t n_pages = 0;
+    uint64_t bytes_per_page = 0;  // over the group's states together
+  };
+  virtual std::span<const Group> groups() const = 0;  // as page_groups(graph)
+  virtual int32_t n_slots() const = 0;
+  virtual uint64_t bytes_per_slot() const = 0;  // over all states together; 0: the graph has none of that kind
+  /// All slot state of `from` to `to`; not during a step.
+  virtual void copy_slot(int32_t from, int32_t to) = 0;
 };
 
 class Executable {
@@ -72,8 +92,8 @@ class Backend {
   /// `weights[i]` belongs to graph.weights[i]; tied weights share bytes. The graph is copied; weights are shared.
   virtual std::unique_ptr<Executable> compile(const Graph& graph, std::vector<HostTensor> weights,
                                               const ExecOptions& options) = 0;
-  /// `exact` keeps K and V in f32, else f16.
-  virtual std::unique_ptr<StatePool> make_states(const Graph& graph, int32_t n_pages, bool exact) = 0;
+  /// `sizes.pages` has a count for each of page_groups(graph). `exact` keeps K and V in f32, else f16.
+  virtual std::unique_ptr<StatePool> make_states(const Graph& graph, const StateSizes& sizes, bool exact) = 0;
 };
 
 /// "cpu", "reference" or "auto" (the best that is here); Error{usage} naming the known ones otherwise.

@@ -2,6 +2,7 @@
 #include "engine/engine.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -24,11 +25,16 @@ struct Engine::Sequence {
   Result result;
   int64_t max_new = 0;            // as allowed by the context
   bool cut_by_context = false;    // max_new is less than what was asked for
+  PrefixCache::Hold shared;       // the pages that others may use, too
   std::optional<SeqCache> cache;  // from admission to the end
+  TokenHistory history;           // kept where penalties are
   int32_t pending = -1;           // the newest token, not yet fed; -1 while the prompt is
   bool cancelled = false, finished = false;
   Clock::time_point submitted, started, first_token;
 
+  int32_t token_at(size_t i) const {
+    return i < request.prompt.size() ? request.prompt[i] : result.tokens[i - request.prompt.size()];
+  }
   int64_t prompt_left() const {
     return result.n_prompt - std::min<int64_t>(result.n_prompt, cache ? cache->length() : 0);
   }
@@ -56,10 +62,15 @@ Engine::~Engine() {
   cancel_all();
 }
 
-RequestId Engine::submit(Request request) {
+void Engine::check(const Request& request) const {
   const auto& limits = runner_.limits();
   const auto n_prompt = static_cast<int64_t>(request.prompt.size());
   request.sampling.validate();
+  for (const auto& [id, bias] : request.sampling.logit_bias)
+    if (id >= limits.n_vocab)
+      fail(ErrorCode::usage, "[sampling] logit_bias names the id {} outside the vocabulary of {}", id, limits.n_vocab);
+  if (request.logprobs < -1 || request.logprobs > kMaxTopLogprobs)
+    fail(ErrorCode::usage, "[request] logprobs {} is outside 0 ... {}", request.logprobs, kMaxTopLogprobs);
   if (n_prompt == 0) fail(ErrorCode::usage, "[request] the prompt has no tokens");
   for (int32_t id : request.prompt)
     if (id < 0 || id >= limits.n_vocab)
@@ -67,11 +78,16 @@ RequestId Engine::submit(Request request) {
   if (n_prompt >= limits.n_ctx)
     fail(ErrorCode::capacity, "[request] a prompt of {} tokens leaves no room in the context of {}", n_prompt,
          limits.n_ctx);
+}
 
+RequestId Engine::submit(Request request) {
+  check(request);
+  const auto n_prompt = static_cast<int64_t>(request.prompt.size());
   auto seq = std::make_unique<Sequence>();
-  const int64_t room = limits.n_ctx - n_prompt;
+  const int64_t room = runner_.limits().n_ctx - n_prompt;
   seq->cut_by_context = request.max_new_tokens < 0 || request.max_new_tokens > room;
   seq->max_new = seq->cut_by_context ? room : request.max_new_tokens;
+  if (request.sampling.has_penalties()) seq->history.add_prompt(request.prompt);
   seq->request = std::move(request);
   seq->result.n_prompt = n_prompt;
   seq->submitted = Clock::now();
@@ -119,8 +135,9 @@ void Engine::admit_waiting() {
   for (; taken < waiting_.size(); ++taken) {
     if (static_cast<int64_t>(running_.size()) >= runner_.limits().max_seqs) break;
     Sequence& seq = *waiting_[taken];
-    seq.cache = runner_.admit(seq.result.n_prompt + seq.max_new);
+    seq.cache = runner_.admit(seq.result.n_prompt + seq.max_new, seq.request.prompt, seq.shared);
     if (!seq.cache) break;
+    seq.result.n_reused = seq.cache->length();
     seq.started = Clock::now();
     seq.result.wait_s = seconds(seq.submitted, seq.started);
     running_.push_back(std::move(waiting_[taken]));
@@ -167,8 +184,10 @@ bool Engine::step() {
     } catch (const std::exception& e) {  // nobody's rows in particular: the whole batch is lost
       for (auto& seq : running_) finish(*seq, FinishReason::error, e.what());
     }
-    for (const Piece& p : pieces)
-      if (p.row >= 0 && !p.seq->finished) accept(*p.seq, p.token);
+    for (Piece& p : pieces) {
+      if (!p.seq->finished) share_pages(*p.seq);
+      if (p.row >= 0 && !p.seq->finished) accept(p);
+    }
   }
   drop_finished();
 
@@ -185,26 +204,50 @@ void Engine::run_pieces(std::vector<Piece>& pieces) {
   plan(step, pieces);
   step.run();
   for (Piece& p : pieces)
-    if (p.row >= 0) p.token = sampler_.sample(step.logits(p.row), p.seq->request.sampling, p.seq->result.tokens.size());
+    if (p.row >= 0) choose(p, step.logits(p.row));
 }
 
-void Engine::accept(Sequence& seq, std::optional<int32_t> token) {
-  if (!token) return finish(seq, FinishReason::error, "[sampler] the logits are not finite");
+void Engine::choose(Piece& piece, std::span<const float> logits) {
+  const Request& request = piece.seq->request;
+  piece.token = sampler_.sample(logits, request.sampling, piece.seq->result.tokens.size(), &piece.seq->history);
+  if (piece.token && request.logprobs >= 0) piece.logprobs = token_logprobs(logits, *piece.token, request.logprobs);
+}
+
+// Pages are for others as soon as they are full, not only when the sequence has ended.
+void Engine::share_pages(Sequence& seq) {
+  PrefixCache* prefixes = runner_.prefixes();
+  if (!prefixes) return;
+  for (size_t page = seq.shared.size(); page == seq.shared.size(); ++page) {
+    const size_t first = page * kPageTokens;
+    if (static_cast<int64_t>(first) + kPageTokens > seq.cache->length()) break;
+    std::array<int32_t, kPageTokens> tokens;
+    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = seq.token_at(first + i);
+    if (prefixes->append(seq.shared, tokens, seq.cache->tables()[0][page])) seq.cache->disown(page);
+  }
+}
+
+void Engine::accept(Piece& piece) {
+  Sequence& seq = *piece.seq;
+  if (!piece.token) return finish(seq, FinishReason::error, "[sampler] the logits are not finite");
   if (seq.pending < 0) {
     seq.first_token = Clock::now();
     seq.result.prompt_s = seconds(seq.started, seq.first_token);
   }
-  seq.pending = *token;
+  seq.pending = *piece.token;
   const auto& stops = seq.request.stop_ids;
-  if (!seq.request.ignore_eos && std::find(stops.begin(), stops.end(), *token) != stops.end())
+  if (!seq.request.ignore_eos && std::find(stops.begin(), stops.end(), seq.pending) != stops.end())
     return finish(seq, FinishReason::stop);
-  push_token(seq, *token);
+  push_token(seq, seq.pending, std::move(piece.logprobs));
 }
 
-void Engine::push_token(Sequence& seq, int32_t token) {
+void Engine::push_token(Sequence& seq, int32_t token, TokenLogprobs logprobs) {
   seq.result.tokens.push_back(token);
+  if (seq.request.sampling.has_penalties()) seq.history.add_generated(token);
+  const bool with_logprobs = seq.request.logprobs >= 0;
+  if (with_logprobs) seq.result.logprobs.push_back(std::move(logprobs));
+  const NewToken news{.id = token, .logprobs = with_logprobs ? &seq.result.logprobs.back() : nullptr};
   try {
-    if (seq.request.on_token && !seq.request.on_token(token)) return finish(seq, FinishReason::cancelled);
+    if (seq.request.on_token && !seq.request.on_token(news)) return finish(seq, FinishReason::cancelled);
   } catch (const std::exception& e) {
     return finish(seq, FinishReason::error, e.what());
   }
@@ -227,14 +270,17 @@ void Engine::drop_finished() {
       if (seq->finished) ended.push_back(std::move(seq));
     std::erase(*list, nullptr);
   }
-  int64_t new_tokens = 0;
+  int64_t new_tokens = 0, reused = 0;
   for (auto& seq : ended) {
+    reused += seq->result.n_reused;
     seq->cache.reset();
+    seq->shared = {};
     new_tokens += static_cast<int64_t>(seq->result.tokens.size());
   }
   {
     std::lock_guard lock(mutex_);
     stats_.new_tokens += new_tokens;
+    stats_.reused_tokens += reused;
   }
   for (auto& seq : ended) {
     try {

@@ -33,13 +33,20 @@ std::string_view finish_reason_text(FinishReason reason);
 
 struct Result {
   RequestId id = 0;
-  std::vector<int32_t> tokens;  // without the stop id
+  std::vector<int32_t> tokens;          // without the stop id
+  std::vector<TokenLogprobs> logprobs;  // of each token, when asked for
   FinishReason reason = FinishReason::cancelled;
   std::string error;
   int64_t n_prompt = 0;
-  double wait_s = 0;    // submission to first step
-  double prompt_s = 0;  // first step to first token
-  double decode_s = 0;  // first token to the end
+  int64_t n_reused = 0;  // of the prompt: tokens whose pages were there already
+  double wait_s = 0;     // submission to first step
+  double prompt_s = 0;   // first step to first token
+  double decode_s = 0;   // first token to the end
+};
+
+struct NewToken {
+  int32_t id;
+  const TokenLogprobs* logprobs;  // null unless asked for; valid during the call
 };
 
 struct Request {
@@ -48,14 +55,16 @@ struct Request {
   SamplingParams sampling = {};
   std::vector<int32_t> stop_ids = {};
   bool ignore_eos = false;  // stop ids are tokens like others
+  int32_t logprobs = -1;    // -1: none; otherwise each token's own and those of so many likeliest, at most 20
   /// Each new token as it comes; false cancels. Called on the stepping thread; may submit and cancel.
-  std::function<bool(int32_t)> on_token = {};
+  std::function<bool(const NewToken&)> on_token = {};
   /// Called once, last.
   std::function<void(Result)> on_finish = {};
 };
 
 struct EngineStats {
-  int64_t steps = 0, prompt_tokens = 0, new_tokens = 0;
+  int64_t steps = 0, new_tokens = 0;
+  int64_t prompt_tokens = 0, reused_tokens = 0;  // those that were run, those that were not
   int64_t running = 0, waiting = 0;
 };
 
@@ -94,15 +103,19 @@ class Engine {
     int64_t row;  // of its logits, -1 when the prompt goes on
     int64_t prompt_tokens = 0;
     std::optional<int32_t> token = {};  // sampled from that row
+    TokenLogprobs logprobs = {};
   };
 
+  void check(const Request& request) const;
   void take_inbox();
   void admit_waiting();
   void plan(Step& step, std::vector<Piece>& pieces);
   void plan_prompts(Step& step, std::vector<Piece>& pieces);
   void run_pieces(std::vector<Piece>& pieces);
-  void accept(Sequence& seq, std::optional<int32_t> token);
-  void push_token(Sequence& seq, int32_t token);
+  void choose(Piece& piece, std::span<const float> logits);
+  void share_pages(Sequence& seq);
+  void accept(Piece& piece);
+  void push_token(Sequence& seq, int32_t token, TokenLogprobs logprobs);
   void finish(Sequence& seq, FinishReason reason, std::string error = {});
   void drop_finished();
   void cancel_all();

@@ -74,6 +74,8 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const Load
     fail(ErrorCode::usage, "[load] {} tokens a step, allowed are 1 ... 65536", options.max_tokens);
   if (options.max_seqs < 1 || options.max_seqs > 4096)
     fail(ErrorCode::usage, "[load] {} sequences, allowed are 1 ... 4096", options.max_seqs);
+  if (options.max_snapshots < 0 || options.max_snapshots > 4096)
+    fail(ErrorCode::usage, "[load] {} snapshots, allowed are 0 ... 4096", options.max_snapshots);
   if (options.ctx < 0 || options.ctx > kMaxCtx)
     fail(ErrorCode::usage, "[load] a context of {} tokens, allowed are 1 ... {}", options.ctx, kMaxCtx);
 
@@ -83,6 +85,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const Load
   model->describe_graph(options);
   model->compile(options);
   model->make_states(options);
+  model->reuse_prefixes(options);
   model->info_.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return model;
 }
@@ -98,6 +101,9 @@ void Model::describe_graph(const LoadOptions& options) {
   info_.plugin_why = std::move(d.why);
   info_.warnings = std::move(d.warnings);
   info_.n_ctx_trained = graph_.param_int("n_ctx");
+  for (const Node& node : graph_.nodes)
+    if (node.op == "tenon.rope/1")
+      if (auto spec = rope_spec(node); rope_depends_on_length(spec)) length_ropes_.push_back(std::move(spec));
   keep_stored_rope_rows(graph_);
 }
 
@@ -123,17 +129,46 @@ void Model::compile(const LoadOptions& options) {
   info_.arena_bytes = executable_->arena_bytes();
 }
 
-// Room for every sequence at full length, as far as memory goes. Pages cost nothing before they are written.
-void Model::make_states(const LoadOptions& options) {
-  const int64_t n_ctx = options.ctx > 0 ? options.ctx : std::clamp<int64_t>(info_.n_ctx_trained, 1, kMaxCtx);
-  const uint64_t budget = options.state_bytes > 0 ? options.state_bytes : available_memory() / 2;
-  info_.page_bytes = backend_->make_states(graph_, 1, options.exact)->bytes_per_page();
+// Room for every sequence at full length, as far as memory goes. Pages cost nothing before they are written. Windows
+// come first, since a sequence of any length needs all of them; the pages of full attention take what is left.
+StateSizes Model::state_sizes(const LoadOptions& options, int64_t n_ctx, uint64_t budget) const {
+  const PageGroups groups = page_groups(graph_);
+  StateSizes sizes{std::vector<int32_t>(groups.windows.size(), 1), 1};
+  const auto one = backend_->make_states(graph_, sizes, options.exact);
+  const auto seqs = static_cast<uint64_t>(options.max_seqs);
+  uint64_t left = budget;
+  const auto spend = [&](uint64_t wanted, uint64_t least, uint64_t bytes) {
+    constexpr uint64_t kMost = uint64_t{1} << 26;
+    const uint64_t possible = bytes > 0 ? left / bytes : wanted;
+    const uint64_t n = std::clamp<uint64_t>(std::min(wanted, possible), least, kMost);
+    left -= std::min(left, n * bytes);
+    return static_cast<int32_t>(n);
+  };
+  const auto snapshots = static_cast<uint64_t>(options.max_snapshots);
+  sizes.slots = one->bytes_per_slot() > 0 ? spend(seqs + snapshots, 1, one->bytes_per_slot()) : 0;
+  for (bool windowed : {true, false})
+    for (size_t g = 0; g < groups.windows.size(); ++g) {
+      if ((groups.windows[g] > 0) != windowed) continue;
+      int64_t need = pages_for(n_ctx);
+      if (windowed) need = std::min(need, window_pages(groups.windows[g], options.max_tokens));
+      sizes.pages[g] = spend(static_cast<uint64_t>(need) * seqs, 1, one->groups()[g].bytes_per_page);
+    }
+  return sizes;
+}
 
-  const auto wanted = static_cast<uint64_t>(pages_for(n_ctx)) * static_cast<uint64_t>(options.max_seqs);
-  const uint64_t possible = info_.page_bytes > 0 ? budget / info_.page_bytes : wanted;
-  constexpr uint64_t kMostPages = uint64_t{1} << 26;
-  info_.n_pages = static_cast<int32_t>(std::max<uint64_t>(1, std::min({wanted, possible, kMostPages})));
-  states_ = backend_->make_states(graph_, info_.n_pages, options.exact);
+void Model::make_states(const LoadOptions& options) {
+  const bool pages = !page_groups(graph_).windows.empty();
+  // State of one size has no end of its own: neither memory nor positions limit how far it is carried.
+  const bool endless = !pages && !graph_.states.empty();
+  const int64_t trained = endless ? kMaxCtx : std::clamp<int64_t>(info_.n_ctx_trained, 1, kMaxCtx);
+  const int64_t n_ctx = options.ctx > 0 ? options.ctx : trained;
+  const uint64_t budget = options.state_bytes > 0 ? options.state_bytes : available_memory() / 2;
+  states_ = backend_->make_states(graph_, state_sizes(options, n_ctx, budget), options.exact);
+  for (const StatePool::Group& g : states_->groups()) {
+    info_.n_pages += g.n_pages;
+    info_.page_bytes += g.bytes_per_page;
+  }
+  info_.slot_bytes = states_->bytes_per_slot();
 
   runner_ = std::make_unique<Runner>(
       *executable_, *states_,
@@ -145,6 +180,25 @@ void Model::make_states(const LoadOptions& options) {
   if (runner_->limits().n_ctx < n_ctx)
     info_.warnings.push_back(fmt::format("the context is cut from {} to {} tokens: {} MiB are left for states", n_ctx,
                                          runner_->limits().n_ctx, budget >> 20));
+}
+
+// A page stands for its tokens alone where all state is keys and values of every position, and rope chose one way: by
+// frequencies that do not depend on the planned length, or by the same ones.
+void Model::reuse_prefixes(const LoadOptions& options) {
+  if (!(options.reuse >= 0 && options.reuse <= 1))
+    fail(ErrorCode::usage, "[model] reuse {} is outside 0 ... 1", options.reuse);
+  const auto whole = [](const GraphState& s) { return s.kind == StateKind::kv && s.window == 0; };
+  if (options.reuse == 0 || graph_.states.empty() || !std::all_of(graph_.states.begin(), graph_.states.end(), whole))
+    return;
+  const auto frequencies = [this](int64_t planned_len) {
+    std::string salt;
+    for (const RopeSpec& spec : length_ropes_) {
+      const auto f = rope_inv_freq(spec, {}, planned_len);
+      salt.append(reinterpret_cast<const char*>(f.data()), f.size() * sizeof(float));
+    }
+    return salt;
+  };
+  runner_->reuse_prefixes(static_cast<int64_t>(options.reuse * info_.n_pages), frequencies);
 }
 
 std::shared_ptr<const Tokenizer> Model::tokenizer() {

@@ -14,6 +14,7 @@
 #include "backend/backend.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "engine/runner.hpp"
+#include "graph/catalogue.hpp"
 #include "graph/ir.hpp"
 
 namespace tenon {
@@ -31,8 +32,10 @@ struct LoadOptions {
   std::string force = {};                               // "op=impl,..." for the backend
   int64_t max_tokens = 512;                             // rows of a step: the prefill chunk
   int64_t max_seqs = 16;
-  bool all_logits = false;   // room for logits of every row of a step, not only one a sequence
-  uint64_t state_bytes = 0;  // bound on states; 0: half of the memory that is free
+  int64_t max_snapshots = 4;  // slots for copies of state that cannot be rewound
+  bool all_logits = false;    // room for logits of every row of a step, not only one a sequence
+  uint64_t state_bytes = 0;   // bound on states; 0: half of the memory that is free
+  double reuse = 0.5;         // share of the pages kept for prompts that begin alike; 0: none
   std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress = {};
 };
 
@@ -42,9 +45,11 @@ struct ModelInfo {
   std::vector<std::string> warnings;
   std::vector<std::string> passes;  // rewrite passes that changed the graph
   double load_s = 0;
-  uint64_t weight_bytes = 0, arena_bytes = 0, page_bytes = 0;
+  uint64_t weight_bytes = 0, arena_bytes = 0;
+  uint64_t page_bytes = 0;    // of one page of every group
+  uint64_t slot_bytes = 0;    // of one sequence's state that does not grow
   uint64_t decode_bytes = 0;  // of weights that one token reads: the chosen experts' only, no embedding table
-  int32_t n_pages = 0;
+  int64_t n_pages = 0;
   int64_t n_ctx_trained = 0;
 };
 
@@ -74,6 +79,8 @@ class Model {
   void describe_graph(const LoadOptions& options);
   void compile(const LoadOptions& options);
   void make_states(const LoadOptions& options);
+  StateSizes state_sizes(const LoadOptions& options, int64_t n_ctx, uint64_t budget) const;
+  void reuse_prefixes(const LoadOptions& options);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   Graph graph_;
@@ -81,6 +88,7 @@ class Model {
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Executable> executable_;
   std::unique_ptr<StatePool> states_;
+  std::vector<RopeSpec> length_ropes_;  // those whose factors depend on a sequence's planned length
   std::unique_ptr<Runner> runner_;
   std::mutex lazy_mutex_;
   std::shared_ptr<const Tokenizer> tokenizer_;

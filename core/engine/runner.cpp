@@ -9,17 +9,68 @@
 namespace tenon {
 
 Runner::Runner(Executable& executable, StatePool& states, RunnerLimits limits)
-    : executable_(executable), states_(states), limits_(limits), pages_(states.n_pages()) {
-  limits_.n_ctx = std::min<int64_t>(limits_.n_ctx, int64_t{states.n_pages()} * kPageTokens);
+    : executable_(executable), states_(states), limits_(limits), pages_(states, limits.max_seqs, limits.max_tokens) {
+  limits_.n_ctx = pages_.longest(limits_.n_ctx);
   limits_.max_seqs = std::min({limits_.max_seqs, limits_.max_tokens, limits_.max_rows});
   if (limits_.n_ctx < 1 || limits_.max_seqs < 1)
     fail(ErrorCode::capacity, "[runner] context of {} tokens, {} sequences", limits_.n_ctx, limits_.max_seqs);
 }
 
-std::optional<SeqCache> Runner::admit(int64_t planned_len) {
+std::optional<SeqCache> Runner::admit(int64_t planned_len) { return admit_after(planned_len, {}); }
+
+std::optional<SeqCache> Runner::admit(int64_t planned_len, std::span<const int32_t> prompt, PrefixCache::Hold& hold) {
+  if (!prefixes_ || prompt.empty()) return admit(planned_len);
+  hold = prefixes_->find(prefix_salt_(planned_len), prompt.first(prompt.size() - 1));
+  auto seq = admit_after(planned_len, hold.pages());
+  if (!seq) hold = {};
+  return seq;
+}
+
+std::optional<SeqCache> Runner::admit_after(int64_t planned_len, std::span<const int32_t> shared) {
   if (planned_len > limits_.n_ctx)
     fail(ErrorCode::capacity, "[context] {} tokens exceed the context of {}", planned_len, limits_.n_ctx);
-  return SeqCache::admit(pages_, planned_len);
+  auto seq = SeqCache::admit(pages_, planned_len, shared);
+  if (!seq && prefixes_ && prefixes_->make_room(pages_for(planned_len) - static_cast<int64_t>(shared.size())))
+    seq = SeqCache::admit(pages_, planned_len, shared);
+  return seq;
+}
+
+void Runner::reuse_prefixes(int64_t most_idle, PrefixSalt salt) {
+  prefixes_ = std::make_unique<PrefixCache>(pages_.pages(0), most_idle);
+  prefix_salt_ = std::move(salt);
+}
+
+std::optional<Snapshot> Runner::snapshot(const SeqCache& seq) {
+  Snapshot s(pages_, seq);
+  if (!pages_.has_slots()) return s;
+  if (!pages_.snapshot_slots().reserve(1)) return std::nullopt;
+  s.slot_ = pages_.snapshot_slots().take();
+  std::lock_guard lock(mutex_);
+  states_.copy_slot(seq.slot(), pages_.snapshot_slot(s.slot_));
+  return s;
+}
+
+void Runner::restore(SeqCache& seq, const Snapshot& s) {
+  const bool own = s.seq_ == seq.id();
+  if (s.pool_ != &pages_ || (!own && (pages_.n_groups() > 0 || s.length_ > seq.planned_len())))
+    fail(ErrorCode::usage, "[sequence] a snapshot of {} tokens is another sequence's", s.length_);
+  seq.rewind(own ? s.length_ : 0);
+  if (!own) seq.advance(s.length_);
+  if (s.slot_ < 0) return;
+  std::lock_guard lock(mutex_);
+  states_.copy_slot(pages_.snapshot_slot(s.slot_), seq.slot());
+}
+
+Snapshot& Snapshot::operator=(Snapshot&& other) noexcept {
+  std::swap(pool_, other.pool_);
+  std::swap(seq_, other.seq_);
+  std::swap(length_, other.length_);
+  std::swap(slot_, other.slot_);
+  return *this;
+}
+
+Snapshot::~Snapshot() {
+  if (pool_ && slot_ >= 0) pool_->snapshot_slots().give_back({&slot_, 1}, 0);
 }
 
 Step::Step(Runner& runner) : runner_(runner), lock_(runner.mutex_) {
@@ -51,7 +102,8 @@ int64_t Step::add(SeqCache& seq, std::span<const int32_t> tokens, Rows rows) {
                      .n_rows = static_cast<int32_t>(n),
                      .pos = static_cast<int32_t>(seq.length()),
                      .planned_len = seq.planned_len(),
-                     .pages = seq.pages()});
+                     .pages = seq.tables(),
+                     .slot = seq.slot()});
   grown_.emplace_back(&seq, n);
   return first_logits;
 }

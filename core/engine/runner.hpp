@@ -3,14 +3,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "backend/backend.hpp"
 #include "engine/pages.hpp"
+#include "engine/prefix.hpp"
 
 namespace tenon {
 
@@ -22,6 +26,25 @@ struct RunnerLimits {
   int64_t n_vocab = 0;
 };
 
+/// A copy of what a sequence's state that does not grow was at one length; pages stay with the sequence. It holds one
+/// of the runner's slots for as long as it lives, and must not outlive the runner.
+class Snapshot {
+ public:
+  Snapshot(Snapshot&& other) noexcept { *this = std::move(other); }
+  Snapshot& operator=(Snapshot&& other) noexcept;
+  ~Snapshot();
+  int64_t length() const { return length_; }
+
+ private:
+  friend class Runner;
+  Snapshot(SeqPool& pool, const SeqCache& seq) : pool_(&pool), seq_(seq.id()), length_(seq.length()) {}
+
+  SeqPool* pool_ = nullptr;
+  uint64_t seq_ = 0;
+  int64_t length_ = 0;
+  int32_t slot_ = -1;  // an id of snapshot_slots()
+};
+
 /// An executable with its states and pages. Steps exclude each other, so several users may share one.
 class Runner {
  public:
@@ -29,17 +52,37 @@ class Runner {
   Runner(Executable& executable, StatePool& states, RunnerLimits limits);
 
   const RunnerLimits& limits() const { return limits_; }
-  PagePool& pages() { return pages_; }
+  SeqPool& pages() { return pages_; }
 
   /// A sequence for `planned_len` tokens: Error{capacity} beyond n_ctx, nothing when pages are short at the moment.
   std::optional<SeqCache> admit(int64_t planned_len);
+  /// The same, beginning with the pages that `prompt` shares with earlier sequences, all but its last token at most.
+  /// `hold` keeps them and must outlive the sequence.
+  std::optional<SeqCache> admit(int64_t planned_len, std::span<const int32_t> prompt, PrefixCache::Hold& hold);
+
+  /// What makes cached values differ between sequences of equal tokens, by their planned length.
+  using PrefixSalt = std::function<std::string(int64_t planned_len)>;
+  /// Lets sequences share pages from now on; at most `most_idle` pages are kept that none uses.
+  void reuse_prefixes(int64_t most_idle, PrefixSalt salt);
+  /// Null when pages are not shared.
+  PrefixCache* prefixes() { return prefixes_.get(); }
+
+  /// Nothing when all slots for snapshots are taken. Waits for a step that runs.
+  std::optional<Snapshot> snapshot(const SeqCache& seq);
+  /// Sets `seq` back to the snapshot's length: what follows is as if nothing had been fed since. `seq` is the sequence
+  /// it was taken of, or, of a model without paged state, any that was planned for that length; Error{usage} otherwise,
+  /// and when a window's pages of that time are gone.
+  void restore(SeqCache& seq, const Snapshot& snapshot);
 
  private:
   friend class Step;
+  std::optional<SeqCache> admit_after(int64_t planned_len, std::span<const int32_t> shared);
   Executable& executable_;
   StatePool& states_;
   RunnerLimits limits_;
-  PagePool pages_;
+  SeqPool pages_;
+  std::unique_ptr<PrefixCache> prefixes_;
+  PrefixSalt prefix_salt_;
   std::mutex mutex_;
   std::vector<int32_t> tokens_, positions_, rows_;  // the step being gathered; kept to reuse their memory
   std::vector<SeqRows> seqs_;

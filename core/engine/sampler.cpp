@@ -1,4 +1,4 @@
-// Greedy choice, filters and the draw. See sampler.hpp for their order.
+// Adjustments, greedy choice, filters and the draw. See sampler.hpp for their order.
 #include "engine/sampler.hpp"
 
 #include <algorithm>
@@ -42,6 +42,12 @@ constexpr auto kBetter = [](const auto& a, const auto& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 };
 
+/// A finite logit stays finite; one that is not is left to the checks that follow.
+float finite(float before, float after) {
+  constexpr float kMax = std::numeric_limits<float>::max();
+  return std::isfinite(before) ? std::clamp(after, -kMax, kMax) : before;
+}
+
 }  // namespace
 
 void SamplingParams::validate() const {
@@ -50,6 +56,21 @@ void SamplingParams::validate() const {
   if (top_k < 0) fail(ErrorCode::usage, "[sampling] top_k {} is negative", top_k);
   if (!in(top_p, 0, 1)) fail(ErrorCode::usage, "[sampling] top_p {} is outside 0 ... 1", top_p);
   if (!in(min_p, 0, 1)) fail(ErrorCode::usage, "[sampling] min_p {} is outside 0 ... 1", min_p);
+  if (!in(repetition_penalty, std::numeric_limits<float>::min(), 1e4f))
+    fail(ErrorCode::usage, "[sampling] repetition_penalty {} is not above 0 and at most 1e4", repetition_penalty);
+  if (!in(presence_penalty, -2, 2))
+    fail(ErrorCode::usage, "[sampling] presence_penalty {} is outside -2 ... 2", presence_penalty);
+  if (!in(frequency_penalty, -2, 2))
+    fail(ErrorCode::usage, "[sampling] frequency_penalty {} is outside -2 ... 2", frequency_penalty);
+  for (const auto& [id, bias] : logit_bias) {
+    if (id < 0) fail(ErrorCode::usage, "[sampling] logit_bias names the id {}", id);
+    if (!in(bias, -100, 100))
+      fail(ErrorCode::usage, "[sampling] logit_bias {} of id {} is outside -100 ... 100", bias, id);
+  }
+}
+
+uint64_t answer_seed(uint64_t seed, uint64_t answer) {
+  return answer == 0 ? seed : mix(mix(seed + 0x632be59bd9b4e019u) + answer * 0x9e3779b97f4a7c15u);
 }
 
 double uniform_at(uint64_t seed, uint64_t step) {
@@ -58,7 +79,67 @@ double uniform_at(uint64_t seed, uint64_t step) {
   return static_cast<double>(x >> 11) * 0x1p-53;
 }
 
-std::optional<int32_t> Sampler::sample(std::span<const float> logits, const SamplingParams& params, uint64_t step) {
+TokenHistory::Entry& TokenHistory::entry(int32_t id) {
+  const auto [at, fresh] = index_.try_emplace(id, entries_.size());
+  if (fresh) entries_.push_back({id, 0});
+  return entries_[at->second];
+}
+
+void TokenHistory::add_prompt(std::span<const int32_t> ids) {
+  for (int32_t id : ids) entry(id);
+}
+
+TokenLogprobs token_logprobs(std::span<const float> logits, int32_t token, int32_t n_top) {
+  const float largest = find_best(logits).logit;
+  double sum = 0;
+  for (float x : logits) sum += std::exp(static_cast<double>(x) - largest);
+  const double log_sum = std::log(sum) + largest;
+  const auto logprob = [&](float x) { return static_cast<float>(x - log_sum); };
+
+  struct Candidate {
+    float logit;
+    int32_t id;
+  };
+  std::vector<Candidate> best;  // a heap with the least of the best in front
+  const auto room = static_cast<size_t>(std::max(n_top, 0));
+  for (size_t i = 0; i < logits.size() && room > 0; ++i) {
+    if (logits[i] == -std::numeric_limits<float>::infinity()) continue;
+    if (best.size() == room && logits[i] <= best.front().logit) continue;
+    best.push_back({logits[i], static_cast<int32_t>(i)});
+    std::push_heap(best.begin(), best.end(), kBetter);
+    if (best.size() <= room) continue;
+    std::pop_heap(best.begin(), best.end(), kBetter);
+    best.pop_back();
+  }
+  std::sort(best.begin(), best.end(), kBetter);
+  TokenLogprobs out{.logprob = logprob(logits[static_cast<size_t>(token)])};
+  for (const Candidate& c : best) out.top.emplace_back(c.id, logprob(c.logit));
+  return out;
+}
+
+std::span<const float> Sampler::adjust(std::span<const float> logits, const SamplingParams& params,
+                                       const TokenHistory* history) {
+  const bool penalise = history && params.has_penalties();
+  if (!penalise && params.logit_bias.empty()) return logits;
+  adjusted_.assign(logits.begin(), logits.end());
+  for (const auto& [id, bias] : params.logit_bias)
+    if (static_cast<size_t>(id) < adjusted_.size()) {
+      float& x = adjusted_[static_cast<size_t>(id)];
+      x = finite(x, x + bias);
+    }
+  if (!penalise) return adjusted_;
+  for (const auto& [id, generated] : history->entries()) {
+    float& x = adjusted_[static_cast<size_t>(id)];
+    x = finite(x, x < 0 ? x * params.repetition_penalty : x / params.repetition_penalty);
+    const float times = params.frequency_penalty * static_cast<float>(generated);
+    x = finite(x, x - times - (generated > 0 ? params.presence_penalty : 0));
+  }
+  return adjusted_;
+}
+
+std::optional<int32_t> Sampler::sample(std::span<const float> raw, const SamplingParams& params, uint64_t step,
+                                       const TokenHistory* history) {
+  const auto logits = adjust(raw, params, history);
   const Best best = find_best(logits);
   if (!best.valid) return std::nullopt;
   if (params.temperature == 0 || params.top_k == 1) return best.id;

@@ -15,9 +15,11 @@ int64_t filler_size(int64_t n) { return n + n / 2 + 1; }
 SeqCache admit_or_fail(Runner& runner, int64_t planned_len) {
   auto seq = runner.admit(planned_len);
   if (!seq)
-    fail(ErrorCode::capacity, "[session] a sequence of {} tokens needs {} pages, the pool has {} of {} left",
-         planned_len, pages_for(planned_len),
-         runner.pages().total() - runner.pages().used() - runner.pages().reserved(), runner.pages().total());
+    fail(ErrorCode::capacity,
+         "[session] a sequence of {} tokens needs pages and a slot; left are {} of {} pages, {} of {} slots",
+         planned_len, runner.pages().total() - runner.pages().used() - runner.pages().reserved(),
+         runner.pages().total(), runner.pages().seq_slots().total() - runner.pages().seq_slots().used(),
+         runner.pages().seq_slots().total());
   return std::move(*seq);
 }
 
@@ -30,6 +32,22 @@ Session::Session(Runner& runner, const SessionOptions& options) : runner_(runner
   if (options.planned_len < 1) fail(ErrorCode::usage, "[session] no tokens");
   if (options.filler) filler_ = admit_or_fail(runner, std::min(2 * options.planned_len + 1, runner.limits().n_ctx));
   for (int i = 0; i < options.copies; ++i) copies_.push_back(admit_or_fail(runner, options.planned_len));
+}
+
+std::vector<Snapshot> Session::snapshot() {
+  std::vector<Snapshot> all;
+  for (const SeqCache& seq : copies_) {
+    auto s = runner_.snapshot(seq);
+    if (!s) fail(ErrorCode::capacity, "[session] {} snapshots, slots are left for {}", copies_.size(), all.size());
+    all.push_back(std::move(*s));
+  }
+  return all;
+}
+
+void Session::restore(const std::vector<Snapshot>& snapshot) {
+  if (snapshot.size() != copies_.size())
+    fail(ErrorCode::usage, "[session] snapshots of {} sequences for {}", snapshot.size(), copies_.size());
+  for (size_t i = 0; i < copies_.size(); ++i) runner_.restore(copies_[i], snapshot[i]);
 }
 
 int64_t Session::piece_size(Rows rows) const {

@@ -25,6 +25,11 @@ class Session {
   /// copy 0, [rows, n_vocab], to `out`. Error{usage} for ids outside the vocabulary.
   void append(std::span<const int32_t> tokens, Rows rows, std::vector<float>& out);
 
+  /// What every copy is now, to go back to. Error{capacity} when slots for snapshots are short.
+  std::vector<Snapshot> snapshot();
+  /// Back to what `snapshot` was taken of: this session.
+  void restore(const std::vector<Snapshot>& snapshot);
+
   int64_t length() const { return copies_.front().length(); }
 
  private:

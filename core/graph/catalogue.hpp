@@ -54,7 +54,7 @@ float apply_activation(Activation act, float x);  // the reference definition
 
 /// tenon.rms_norm/1, tenon.layer_norm/1
 float norm_eps(const Node& node);
-/// tenon.glu/1, tenon.unary/1, tenon.moe_ffn/1, host.linear_glu: attribute "act"
+/// tenon.glu/1, tenon.unary/1, tenon.causal_conv1d/1, tenon.moe_ffn/1, host.linear_glu: attribute "act"
 Activation node_activation(const Node& node);
 /// tenon.embed/1 "scale" (default 1); tenon.scale_shift/1 "scale", "shift"
 struct ScaleShift {

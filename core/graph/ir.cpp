@@ -1,6 +1,8 @@
 // Texts of the IR for messages, and parameter look-up.
 #include "graph/ir.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 
 namespace tenon {
@@ -33,6 +35,32 @@ std::string location_text(const Location& at) {
   else if (inside.starts_with(prefix) && inside[prefix.size()] == '.')
     inside.remove_prefix(prefix.size() + 1);
   return fmt::format("{} (layer {}{}{})", place, at.layer, inside.empty() ? "" : ", ", inside);
+}
+
+std::string_view state_kind_name(StateKind kind) {
+  switch (kind) {
+    case StateKind::kv:
+      return "kv";
+    case StateKind::conv:
+      return "conv";
+    case StateKind::recurrent:
+      return "recurrent";
+  }
+  return "unknown";
+}
+
+PageGroups page_groups(const Graph& graph) {
+  PageGroups groups;
+  for (const GraphState& state : graph.states) {
+    if (!state.paged()) {
+      groups.of_state.push_back(-1);
+      continue;
+    }
+    const auto at = std::find(groups.windows.begin(), groups.windows.end(), state.window);
+    groups.of_state.push_back(static_cast<int32_t>(at - groups.windows.begin()));
+    if (at == groups.windows.end()) groups.windows.push_back(state.window);
+  }
+  return groups;
 }
 
 int64_t Graph::param_int(std::string_view key) const {

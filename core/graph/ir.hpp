@@ -90,13 +90,21 @@ struct GraphWeight {
   Location at;
 };
 
+enum class StateKind : uint32_t { kv = 1, conv = 2, recurrent = 3 };  // values of the ABI's TN_STATE_*
+/// "kv", "conv", "recurrent"
+std::string_view state_kind_name(StateKind kind);
+
 struct GraphState {
   std::string name;
-  uint32_t kind = 1;  // the ABI's TN_STATE_*
+  StateKind kind = StateKind::kv;
   int32_t layer = -1;
-  int64_t n_heads = 0, dim_k = 0, dim_v = 0;
-  int64_t window = 0;  // 0: all positions
-  Location at;
+  int64_t n_heads = 0, dim_k = 0, dim_v = 0;  // kv
+  int64_t window = 0;                         // kv; 0: all positions
+  Location at = {};
+  Shape shape = {};  // conv [K-1, C], recurrent
+
+  /// Grows with the sequence, in pages; other states have one slot a sequence.
+  bool paged() const { return kind == StateKind::kv; }
 };
 
 struct Graph {
@@ -119,5 +127,12 @@ struct Graph {
   /// An integer parameter; Error{bad_plugin} when the plugin declared none of that name.
   int64_t param_int(std::string_view key) const;
 };
+
+/// States that page together: kv states of the same window, so that a page is free for all of them at the same time.
+struct PageGroups {
+  std::vector<int32_t> of_state;  // by StateId - 1; -1: not paged
+  std::vector<int64_t> windows;   // by group, in order of first appearance; 0: all positions
+};
+PageGroups page_groups(const Graph& graph);
 
 }  // namespace tenon

@@ -47,8 +47,12 @@ void check_states(const Graph& graph, int64_t n_layers) {
   for (const GraphState& s : graph.states) {
     check_name("state", s.name);
     const std::string what = "state \"" + s.name + "\"";
-    check_literal(what, {s.n_heads, s.dim_k}, s.at);
-    check_literal(what, {s.n_heads, s.dim_v}, s.at);
+    if (s.paged()) {
+      check_literal(what, {s.n_heads, s.dim_k}, s.at);
+      check_literal(what, {s.n_heads, s.dim_v}, s.at);
+    } else {
+      check_literal(what, s.shape, s.at);
+    }
     if (s.window < 0)
       fail(ErrorCode::bad_plugin, "[graph] {} has window {}, at {}", what, s.window, location_text(s.at));
     if (s.layer < -1 || s.layer >= n_layers)

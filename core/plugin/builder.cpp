@@ -203,20 +203,49 @@ void ignore_tensor(tn_build* b, uint32_t format, const char* glob, const char*) 
   });
 }
 
+std::string state_kind_text(uint32_t kind) {
+  if (kind == TN_STATE_MLA_LATENT) return "mla_latent";
+  if (kind == TN_STATE_INDEX_KEYS) return "index_keys";
+  return std::to_string(kind);
+}
+
+void set_kv(GraphState& s, const tn_state& d) {
+  s.n_heads = d.n_heads, s.dim_k = d.dim_k, s.dim_v = d.dim_v, s.window = d.window;
+  if (s.n_heads < 1 || s.dim_k < 1 || s.dim_v < 1 || s.window < 0 || s.n_heads > 65536 || s.dim_k > 65536 ||
+      s.dim_v > 65536)
+    fail(ErrorCode::bad_model, "[state {}] {} heads of {} and {} with window {} at {}", s.name, s.n_heads, s.dim_k,
+         s.dim_v, s.window, location_text(s.at));
+}
+
+void set_shape(GraphState& s, const tn_state& d) {
+  s.kind = static_cast<StateKind>(d.kind);
+  if (d.rank < 1 || d.rank > 4 || !d.shape)
+    fail(ErrorCode::bad_plugin, "[state {}] a {} state of rank {}, outside 1..4, at {}", s.name,
+         state_kind_name(s.kind), d.rank, location_text(s.at));
+  s.shape.assign(d.shape, d.shape + d.rank);
+  int64_t elements = 1;
+  for (int64_t n : s.shape)
+    if (n < 1 || __builtin_mul_overflow(elements, n, &elements) || elements > kMaxStateElements)
+      fail(ErrorCode::bad_model, "[state {}] shape {}, allowed are 1 to {} elements, at {}", s.name,
+           shape_text(s.shape), kMaxStateElements, location_text(s.at));
+  if (s.kind == StateKind::conv && s.shape.size() != 2)
+    fail(ErrorCode::bad_plugin, "[state {}] a conv state has shape {}, expected [K-1, C], at {}", s.name,
+         shape_text(s.shape), location_text(s.at));
+}
+
 tn_st state(tn_build* b, const tn_state* given) {
   return guarded(b, tn_st{0}, [&]() -> tn_st {
     tn_state d{};
     std::memcpy(&d, given, std::min<size_t>(given->size, sizeof d));
     GraphState s;
     s.name = checked_name(d.name, "state");
-    s.kind = d.kind, s.layer = static_cast<int32_t>(d.layer), s.at = b->at;
-    s.n_heads = d.n_heads, s.dim_k = d.dim_k, s.dim_v = d.dim_v, s.window = d.window;
-    if (s.kind != TN_STATE_KV)
-      fail(ErrorCode::unsupported, "[state {}] kind {} is unknown to this host", s.name, s.kind);
-    if (s.n_heads < 1 || s.dim_k < 1 || s.dim_v < 1 || s.window < 0 || s.n_heads > 65536 || s.dim_k > 65536 ||
-        s.dim_v > 65536)
-      fail(ErrorCode::bad_model, "[state {}] {} heads of {} and {} with window {} at {}", s.name, s.n_heads, s.dim_k,
-           s.dim_v, s.window, location_text(b->at));
+    s.layer = static_cast<int32_t>(d.layer), s.at = b->at;
+    if (d.kind == TN_STATE_KV)
+      set_kv(s, d);
+    else if (d.kind == TN_STATE_CONV || d.kind == TN_STATE_RECURRENT)
+      set_shape(s, d);
+    else
+      fail(ErrorCode::unsupported, "[state {}] kind {} is unknown to this host", s.name, state_kind_text(d.kind));
     if (b->graph.states.size() >= static_cast<size_t>(4 * kMaxLayers))
       fail(ErrorCode::bad_plugin, "[state {}] too many states", s.name);
     b->graph.states.push_back(std::move(s));

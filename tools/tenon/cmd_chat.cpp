@@ -73,6 +73,7 @@ class Chat {
     api::GenerateOptions g;
     g.max_new_tokens = options_.sampling.n;
     g.sampling = sampling_;
+    g.stop = options_.sampling.stop;
     g.cancel = &interrupted;
     g.on_token = [&](std::string_view piece, int32_t) {
       if (!json && !piece.empty()) write_out(piece), flush_out();
@@ -82,7 +83,7 @@ class Chat {
     const auto before = std::signal(SIGINT, on_interrupt);
     try {
       const api::Generation got = model_.chat(Value(messages_), g);
-      write_out(json ? to_json(generation_value(got, model_)) + "\n" : "\n");
+      write_out(json ? to_json(answers_value({got}, model_, false)) + "\n" : "\n");
       flush_out();
       if (reader_.is_terminal()) print_speed(got);
       add("assistant", got.text);

@@ -26,6 +26,7 @@ struct RunOptions {
   ModelOptions model;
   std::string prompt_word, prompt_flag, tokens;
   SamplingOptions sampling;
+  int32_t logprobs = 0, answers = 1;
   bool raw = false, ids = false, ignore_eos = false;
   CLI::App* command = nullptr;
 
@@ -37,6 +38,7 @@ void check(const RunOptions& o) {
   if (prompts == 0) fail(ErrorCode::usage, "[run] no prompt: PROMPT, -p TEXT (- for standard input) or --tokens IDS");
   if (prompts > 1) fail(ErrorCode::usage, "[run] more than one of PROMPT, -p and --tokens");
   if (o.ids && o.model.plugins.json) fail(ErrorCode::usage, "[run] --ids and --json exclude each other");
+  if (o.given("--logprobs") && !o.model.plugins.json) fail(ErrorCode::usage, "[run] --logprobs is for --json only");
 }
 
 std::string prompt_text(const RunOptions& o) {
@@ -59,27 +61,30 @@ int run(const RunOptions& o) {
   api::Model model = load_model(o.model);
   if (prompt.empty()) prompt = model.prompt_ids(text, o.raw);
 
-  const bool stream = !o.ids && !o.model.plugins.json;
+  const bool stream = !o.ids && !o.model.plugins.json && o.answers == 1;
   api::GenerateOptions g;
   g.max_new_tokens = o.sampling.n;
   g.sampling = o.sampling.params(model);
   g.ignore_eos = o.ignore_eos;
   g.want_text = !o.ids;
+  g.stop = o.sampling.stop;
+  if (o.given("--logprobs")) g.logprobs = o.logprobs;
   g.cancel = &interrupted;
-  g.on_token = [&](std::string_view piece, int32_t) {
+  const auto listener = [&](int32_t, std::string_view piece, int32_t) {
     if (stream && !piece.empty()) write_out(piece), flush_out();
     return true;
   };
   std::signal(SIGINT, on_interrupt);
-  const api::Generation answer = model.generate(std::move(prompt), g);
+  const auto answers = model.generate_n(std::move(prompt), o.answers, g, listener);
   std::signal(SIGINT, SIG_DFL);
 
-  if (o.ids)
-    write_out(to_json(Value::Array(answer.ids.begin(), answer.ids.end())) + "\n");
-  else if (o.model.plugins.json)
-    write_out(to_json(generation_value(answer, model)) + "\n");
+  if (o.model.plugins.json)
+    write_out(to_json(answers_value(answers, model, o.given("--logprobs"))) + "\n");
+  else if (stream)
+    finish_text(answers.front());
   else
-    finish_text(answer);
+    for (const api::Generation& answer : answers)
+      write_out((o.ids ? to_json(Value::Array(answer.ids.begin(), answer.ids.end())) : answer.text) + "\n");
   return interrupted ? 128 + SIGINT : 0;
 }
 
@@ -93,6 +98,12 @@ void add_run(CLI::App& app, Commands& commands) {
   c->add_option("-p,--prompt", o->prompt_flag, "The prompt; - reads standard input")->type_name("TEXT");
   c->add_option("--tokens", o->tokens, "The prompt as ids, untouched")->type_name("1,2,3");
   add_sampling_options(*c, o->sampling);
+  c->add_option("--logprobs", o->logprobs, "With --json: log-probabilities, also of so many likeliest tokens")
+      ->type_name("N")
+      ->check(CLI::Range(0, 20));
+  c->add_option("--n", o->answers, "Answers to the same prompt, printed one after another")
+      ->type_name("N")
+      ->check(CLI::Range(1, 128));
   c->add_flag("--raw", o->raw, "No chat template");
   c->add_flag("--ids", o->ids, "Print the generated ids as one JSON array");
   c->add_flag("--ignore-eos", o->ignore_eos, "Go on past a stop id");

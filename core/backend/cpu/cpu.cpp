@@ -18,8 +18,8 @@ class CpuBackend final : public Backend {
                                       const ExecOptions& options) override {
     return std::make_unique<cpu::CpuExecutable>(graph, std::move(weights), options, pool_);
   }
-  std::unique_ptr<StatePool> make_states(const Graph& graph, int32_t n_pages, bool exact) override {
-    return std::make_unique<cpu::CpuStatePool>(graph, n_pages, exact);
+  std::unique_ptr<StatePool> make_states(const Graph& graph, const StateSizes& sizes, bool exact) override {
+    return std::make_unique<cpu::CpuStatePool>(graph, sizes, exact);
   }
 
  private:

@@ -18,16 +18,28 @@ struct FactoryEntry {
   OpFactory make;
 };
 constexpr FactoryEntry kFactories[] = {
-    {"tenon.embed/1", make_embed},         {"tenon.linear/1", make_linear},
-    {"host.linear_group", make_linear},    {"host.linear_glu", make_linear},
-    {"host.linear_add", make_linear},      {"tenon.rms_norm/1", make_norm},
-    {"tenon.layer_norm/1", make_norm},     {"tenon.rope/1", make_rope},
-    {"tenon.attention/1", make_attention}, {"tenon.add/1", make_elementwise},
-    {"tenon.mul/1", make_elementwise},     {"tenon.scale_shift/1", make_elementwise},
-    {"tenon.softcap/1", make_elementwise}, {"tenon.unary/1", make_elementwise},
-    {"tenon.glu/1", make_elementwise},     {"tenon.reshape/1", make_view},
-    {"tenon.slice/1", make_slice},         {"tenon.take_rows/1", make_take_rows},
-    {"tenon.moe_route/1", make_moe_route}, {"tenon.moe_ffn/1", make_moe_ffn},
+    {"tenon.embed/1", make_embed},
+    {"tenon.linear/1", make_linear},
+    {"host.linear_group", make_linear},
+    {"host.linear_glu", make_linear},
+    {"host.linear_add", make_linear},
+    {"tenon.rms_norm/1", make_norm},
+    {"tenon.layer_norm/1", make_norm},
+    {"tenon.rope/1", make_rope},
+    {"tenon.attention/1", make_attention},
+    {"tenon.add/1", make_elementwise},
+    {"tenon.mul/1", make_elementwise},
+    {"tenon.scale_shift/1", make_elementwise},
+    {"tenon.softcap/1", make_elementwise},
+    {"tenon.unary/1", make_elementwise},
+    {"tenon.glu/1", make_elementwise},
+    {"tenon.reshape/1", make_view},
+    {"tenon.slice/1", make_slice},
+    {"tenon.take_rows/1", make_take_rows},
+    {"tenon.moe_route/1", make_moe_route},
+    {"tenon.moe_ffn/1", make_moe_ffn},
+    {"tenon.causal_conv1d/1", make_causal_conv1d},
+    {"tenon.ssm_scan/1", make_ssm_scan},
 };
 
 /// Bytes of the arena that an op reads or writes; scratch and states have ranges of their own beyond the arena's end.
@@ -146,6 +158,11 @@ void CpuExecutable::run(const Batch& batch, StatePool& states) {
     fail(ErrorCode::internal, "[cpu] step of {} tokens, {} rows, {} sequences exceeds {}, {}, {}", n_tokens, n_rows,
          batch.seqs.size(), options_.max_tokens, options_.max_rows, options_.max_seqs);
   if (pool->half() == options_.exact) fail(ErrorCode::internal, "[cpu] state pool and executable differ in exactness");
+  for (const SeqRows& seq : batch.seqs)
+    if (seq.pages.size() < pool->groups().size() ||
+        (pool->bytes_per_slot() > 0 && (seq.slot < 0 || seq.slot >= pool->n_slots())))
+      fail(ErrorCode::internal, "[cpu] a sequence with {} page tables and slot {}, the states have {} and {} slots",
+           seq.pages.size(), seq.slot, pool->groups().size(), pool->n_slots());
   ctx_.batch = &batch;
   ctx_.states = pool;
   ctx_.n_tokens = n_tokens;

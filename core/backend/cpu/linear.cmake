@@ -8,8 +8,7 @@ add_library(tenon_cpu_linear STATIC ${dir}/linear.cpp ${dir}/linear_reference.cp
 target_include_directories(tenon_cpu_linear PUBLIC ${CMAKE_SOURCE_DIR}/core)
 target_link_libraries(tenon_cpu_linear PUBLIC tenon_tensor PRIVATE tenon_flags)
 if(dnnl_FOUND)
-  find_package(OpenMP REQUIRED COMPONENTS CXX)
-  target_link_libraries(tenon_cpu_linear PRIVATE DNNL::dnnl OpenMP::OpenMP_CXX)
+  target_link_libraries(tenon_cpu_linear PRIVATE DNNL::dnnl -l:libgomp.so.1)
 endif()
 
 if(TENON_TESTS)

@@ -1,10 +1,12 @@
 // oneDNN as a provider for float32 weights and many activation rows: dnnl_sgemm on the calling thread's own columns,
 // the weights in place. oneDNN's own threads stay off: a team of OpenMP's would spin against the pool for the same
 // cores.
-#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 
 #include "backend/cpu/linear_parts.hpp"
+
+// oneDNN's own OpenMP runtime, whichever compiler builds this; declared here because clang comes without omp.h.
+extern "C" void omp_set_num_threads(int threads);
 
 namespace tenon::cpu {
 namespace {

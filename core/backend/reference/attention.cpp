@@ -35,8 +35,11 @@ class Attention {
   void operator()(Run& run) {
     for (const SeqRows& seq : run.batch().seqs) {
       const int64_t end = int64_t{seq.pos} + seq.n_rows;
-      if (std::cmp_less(seq.pages.size(), (end + kPageTokens - 1) / kPageTokens))
-        fail(ErrorCode::internal, "[tenon.attention/1] {} pages for {} positions", seq.pages.size(), end);
+      const size_t group = run.states().group(state_);
+      if (group >= seq.pages.size()) fail(ErrorCode::internal, "[tenon.attention/1] {} page tables", seq.pages.size());
+      pages_ = seq.pages[group];
+      if (std::cmp_less(pages_.size(), (end + kPageTokens - 1) / kPageTokens))
+        fail(ErrorCode::internal, "[tenon.attention/1] {} pages for {} positions", pages_.size(), end);
       append(run, seq);
       for (int32_t r = 0; r < seq.n_rows; ++r)
         for (int64_t h = 0; h < heads_; ++h) attend(run, seq, r, h);
@@ -47,7 +50,7 @@ class Attention {
   void append(Run& run, const SeqRows& seq) {
     for (int64_t r = 0; r < seq.n_rows; ++r) {
       const int64_t p = seq.pos + r, row = (seq.first_row + r) * groups_;
-      const int32_t page = seq.pages[static_cast<size_t>(p / kPageTokens)];
+      const int32_t page = pages_[static_cast<size_t>(p / kPageTokens)];
       for (int64_t g = 0; g < groups_; ++g) {
         run.states().write(state_, States::Part::keys, page, g, p % kPageTokens, run.f32(k_) + (row + g) * dk_);
         run.states().write(state_, States::Part::values, page, g, p % kPageTokens, run.f32(v_) + (row + g) * dv_);
@@ -67,7 +70,7 @@ class Attention {
     double top = sinks_ ? run.vector(sinks_)[h] : -std::numeric_limits<double>::infinity(), total = sinks_ ? 1 : 0;
     std::fill(sum_.begin(), sum_.end(), 0.0);
     for (int64_t key = begin; key <= p; ++key) {
-      const int32_t page = seq.pages[static_cast<size_t>(key / kPageTokens)];
+      const int32_t page = pages_[static_cast<size_t>(key / kPageTokens)];
       run.states().read(state_, States::Part::keys, page, g, key % kPageTokens, key_.data());
       run.states().read(state_, States::Part::values, page, g, key % kPageTokens, value_.data());
       const double s = score(run.f32(q_) + row * dk_), next = std::max(top, s);
@@ -86,6 +89,7 @@ class Attention {
   int64_t heads_ = 0, groups_ = 0, dk_ = 0, dv_ = 0;
   std::vector<float> key_, value_;
   std::vector<double> sum_;
+  std::span<const int32_t> pages_;  // of the sequence at work
 };
 
 }  // namespace

@@ -65,26 +65,29 @@ const float* Run::weight_row(ValueId id, int64_t r, Slot slot) {
 }
 
 KernelFactory find_kernel(std::string_view op) {
-  static constexpr std::pair<std::string_view, KernelFactory> kKernels[] = {{"tenon.embed/1", make_embed},
-                                                                            {"tenon.linear/1", make_linear},
-                                                                            {"tenon.rms_norm/1", make_rms_norm},
-                                                                            {"tenon.layer_norm/1", make_layer_norm},
-                                                                            {"tenon.add/1", make_add},
-                                                                            {"tenon.mul/1", make_mul},
-                                                                            {"tenon.scale_shift/1", make_scale_shift},
-                                                                            {"tenon.unary/1", make_unary},
-                                                                            {"tenon.glu/1", make_glu},
-                                                                            {"tenon.softcap/1", make_softcap},
-                                                                            {"tenon.reshape/1", make_reshape},
-                                                                            {"tenon.slice/1", make_slice},
-                                                                            {"tenon.take_rows/1", make_take_rows},
-                                                                            {"tenon.rope/1", make_rope},
-                                                                            {"tenon.attention/1", make_attention},
-                                                                            {"tenon.moe_route/1", make_moe_route},
-                                                                            {"tenon.moe_ffn/1", make_moe_ffn},
-                                                                            {"host.linear_group", make_linear_group},
-                                                                            {"host.linear_glu", make_linear_glu},
-                                                                            {"host.linear_add", make_linear_add}};
+  static constexpr std::pair<std::string_view, KernelFactory> kKernels[] = {
+      {"tenon.embed/1", make_embed},
+      {"tenon.linear/1", make_linear},
+      {"tenon.rms_norm/1", make_rms_norm},
+      {"tenon.layer_norm/1", make_layer_norm},
+      {"tenon.add/1", make_add},
+      {"tenon.mul/1", make_mul},
+      {"tenon.scale_shift/1", make_scale_shift},
+      {"tenon.unary/1", make_unary},
+      {"tenon.glu/1", make_glu},
+      {"tenon.softcap/1", make_softcap},
+      {"tenon.reshape/1", make_reshape},
+      {"tenon.slice/1", make_slice},
+      {"tenon.take_rows/1", make_take_rows},
+      {"tenon.rope/1", make_rope},
+      {"tenon.attention/1", make_attention},
+      {"tenon.causal_conv1d/1", make_causal_conv1d},
+      {"tenon.ssm_scan/1", make_ssm_scan},
+      {"tenon.moe_route/1", make_moe_route},
+      {"tenon.moe_ffn/1", make_moe_ffn},
+      {"host.linear_group", make_linear_group},
+      {"host.linear_glu", make_linear_glu},
+      {"host.linear_add", make_linear_add}};
   for (const auto& [name, factory] : kKernels)
     if (name == op) return factory;
   return nullptr;
@@ -160,8 +163,8 @@ class ReferenceBackend final : public Backend {
                                       const ExecOptions& options) override {
     return std::make_unique<ReferenceExecutable>(graph, std::move(weights), options);
   }
-  std::unique_ptr<StatePool> make_states(const Graph& graph, int32_t n_pages, bool exact) override {
-    return std::make_unique<States>(graph, n_pages, exact);
+  std::unique_ptr<StatePool> make_states(const Graph& graph, const StateSizes& sizes, bool exact) override {
+    return std::make_unique<States>(graph, sizes, exact);
   }
 };
 

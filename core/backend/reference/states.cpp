@@ -1,6 +1,7 @@
-// The reference backend's paged KV. calloc of large blocks hands out untouched pages, so memory comes as it is written.
+// The reference backend's states. calloc of large blocks hands out untouched pages, so memory comes as it is written.
 #include "backend/reference/states.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/checked.hpp"
@@ -8,24 +9,69 @@
 
 namespace tenon::reference {
 
-States::States(const Graph& graph, int32_t n_pages, bool exact) : n_pages_(n_pages), elem_bytes_(exact ? 4 : 2) {
-  if (n_pages < 0) fail(ErrorCode::internal, "[states] {} pages", n_pages);
-  for (const GraphState& state : graph.states) {
-    for (int64_t dim : {state.dim_k, state.dim_v}) {
-      const int64_t row = checked_elements(std::vector<int64_t>{state.n_heads, kPageTokens, dim}, state.name);
-      const uint64_t page_bytes = checked_mul(static_cast<uint64_t>(row), elem_bytes_, state.name);
-      const uint64_t bytes = checked_mul(page_bytes, static_cast<uint64_t>(n_pages), state.name);
-      Store store{state.n_heads, dim, {}};
-      store.data.reset(static_cast<std::byte*>(std::calloc(bytes ? bytes : 1, 1)));
-      if (!store.data) fail(ErrorCode::capacity, "[states] {} bytes for \"{}\" were refused", bytes, state.name);
-      stores_.push_back(std::move(store));
-      bytes_per_page_ = checked_add(bytes_per_page_, page_bytes, state.name);
-    }
+namespace {
+
+std::byte* allocate(uint64_t bytes, const std::string& name) {
+  auto* data = static_cast<std::byte*>(std::calloc(bytes ? bytes : 1, 1));
+  if (!data) fail(ErrorCode::capacity, "[states] {} bytes for \"{}\" were refused", bytes, name);
+  return data;
+}
+
+}  // namespace
+
+States::States(const Graph& graph, const StateSizes& sizes, bool exact)
+    : n_slots_(sizes.slots), elem_bytes_(exact ? 4 : 2) {
+  const PageGroups groups = page_groups(graph);
+  if (sizes.pages.size() != groups.windows.size() || sizes.slots < 0)
+    fail(ErrorCode::internal, "[states] sizes for {} page groups of {}, {} slots", sizes.pages.size(),
+         groups.windows.size(), sizes.slots);
+  for (size_t g = 0; g < groups.windows.size(); ++g) {
+    if (sizes.pages[g] < 0) fail(ErrorCode::internal, "[states] {} pages", sizes.pages[g]);
+    groups_.push_back({groups.windows[g], sizes.pages[g], 0});
+  }
+  group_of_ = groups.of_state;
+  for (size_t i = 0; i < graph.states.size(); ++i) {
+    if (graph.states[i].paged())
+      add_kv(graph.states[i], groups_[static_cast<size_t>(group_of_[i])]);
+    else
+      add_slots(graph.states[i]);
   }
 }
 
+void States::add_kv(const GraphState& state, Group& group) {
+  for (int64_t dim : {state.dim_k, state.dim_v}) {
+    const int64_t row = checked_elements(std::vector<int64_t>{state.n_heads, kPageTokens, dim}, state.name);
+    const uint64_t page_bytes = checked_mul(static_cast<uint64_t>(row), elem_bytes_, state.name);
+    const uint64_t bytes = checked_mul(page_bytes, static_cast<uint64_t>(group.n_pages), state.name);
+    stores_.push_back({state.n_heads, dim, group.n_pages});
+    stores_.back().data.reset(allocate(bytes, state.name));
+    group.bytes_per_page = checked_add(group.bytes_per_page, page_bytes, state.name);
+  }
+}
+
+void States::add_slots(const GraphState& state) {
+  const int64_t elements = checked_elements(state.shape, state.name);
+  const uint64_t slot_bytes = checked_mul(static_cast<uint64_t>(elements), 4, state.name);
+  stores_.push_back({1, elements, n_slots_});
+  stores_.back().data.reset(allocate(checked_mul(slot_bytes, static_cast<uint64_t>(n_slots_), state.name), state.name));
+  stores_.emplace_back();
+  bytes_per_slot_ = checked_add(bytes_per_slot_, slot_bytes, state.name);
+}
+
+std::span<float> States::slot(StateId state, int32_t slot) {
+  const Store& s = store(state, Part::keys);
+  if (group_of_[state - 1] >= 0 || slot < 0 || slot >= s.count)
+    fail(ErrorCode::internal, "[states] slot {} of {} of state {}", slot, s.count, state);
+  return {reinterpret_cast<float*>(s.data.get()) + static_cast<int64_t>(slot) * s.dim, static_cast<size_t>(s.dim)};
+}
+
+void States::copy_slot(int32_t from, int32_t to) {
+  for (StateId state = 1; state <= group_of_.size(); ++state)
+    if (group_of_[state - 1] < 0) std::ranges::copy(slot(state, from), slot(state, to).begin());
+}
+
 std::byte* States::at(const Store& store, int32_t page, int64_t head, int64_t slot) const {
-  if (page < 0 || page >= n_pages_) fail(ErrorCode::internal, "[states] page {} of {}", page, n_pages_);
+  if (page < 0 || page >= store.count) fail(ErrorCode::internal, "[states] page {} of {}", page, store.count);
   const int64_t row = (static_cast<int64_t>(page) * store.n_heads + head) * kPageTokens + slot;
   return store.data.get() + static_cast<uint64_t>(row * store.dim) * elem_bytes_;
 }

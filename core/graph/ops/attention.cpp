@@ -4,7 +4,8 @@
 namespace tenon::ops {
 
 static void check_state(const OpCheck& op, const GraphState& state, const Shape& k, const Shape& v) {
-  if (state.kind != 1) op.bad("state \"{}\" is of kind {}, expected kv", state.name, state.kind);
+  if (state.kind != StateKind::kv)
+    op.bad("state \"{}\" is of kind {}, expected kv", state.name, state_kind_name(state.kind));
   if (state.n_heads != k[1] || state.dim_k != k[2] || state.dim_v != v[2])
     op.bad("state \"{}\" ({} heads, dim_k {}, dim_v {}) does not match k {} and v {}", state.name, state.n_heads,
            state.dim_k, state.dim_v, shape_text(k), shape_text(v));

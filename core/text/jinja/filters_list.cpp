@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "text/jinja/builtins.hpp"
+#include "text/jinja/sorting.hpp"
 #include "text/unicode.hpp"
 
 namespace tenon::jinja {
@@ -61,7 +62,7 @@ Var sort_key(Interp& i, const Var& item, const Var* attribute, bool case_sensiti
 
 void sort_keyed(Interp& i, std::vector<Keyed>& items, bool reverse) {
   // Equal items keep their order both ways, as Python's stable sort leaves them.
-  std::stable_sort(items.begin(), items.end(), [&](const Keyed& a, const Keyed& b) {
+  merge_sort(items, [&](const Keyed& a, const Keyed& b) {
     return reverse ? compare(b.key, a.key, i.budget()) < 0 : compare(a.key, b.key, i.budget()) < 0;
   });
 }

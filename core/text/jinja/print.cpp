@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "text/jinja/sorting.hpp"
 #include "text/jinja/var.hpp"
 #include "text/unicode.hpp"
 
@@ -237,8 +238,7 @@ class JsonPrinter {
     if (d.size() == 0) return put("{}");
     std::vector<std::pair<std::string, const Var*>> members;
     for (const auto& [key, v] : d.items()) members.emplace_back(key_text(key), &v);
-    if (style_.sort_keys)
-      std::stable_sort(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    if (style_.sort_keys) merge_sort(members, [](const auto& a, const auto& b) { return a.first < b.first; });
     put("{");
     for (size_t i = 0; i < members.size(); ++i) {
       if (i) put(style_.item_separator);

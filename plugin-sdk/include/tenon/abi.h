@@ -152,14 +152,29 @@ typedef struct tn_weight {
   uint32_t n_src, reserved0;
 } tn_weight;
 
-/* Per-sequence state. */
-enum { TN_STATE_KV = 1 /* keys [ctx, n_heads, dim_k] and values [ctx, n_heads, dim_v], paged by the host */ };
+/* Per-sequence state: what a sequence keeps from step to step. The host stores, zeroes, pages, copies and restores it.
+ *  - KV grows with the sequence, in pages. With a window W the host frees pages that no later query can see.
+ *  - CONV and RECURRENT have one size for any length and start as zeros; going back to an earlier length needs a copy
+ *    taken there, which the host does by itself.
+ *  - MLA_LATENT and INDEX_KEYS are named here for later; a host refuses, by name, kinds that it does not know.
+ * A token shift (the previous token's row) is CONV with shape [1, C]. Matrices that a rule updates (selective scan
+ * [C, N] or [H, D, N], wkv and delta rule [H, dim_k, dim_v]) are RECURRENT. */
+enum {
+  TN_STATE_KV = 1,         /* keys [ctx, n_heads, dim_k] and values [ctx, n_heads, dim_v], f32 or narrower */
+  TN_STATE_CONV = 2,       /* shape [K-1, C]: the last K-1 inputs of a causal convolution, oldest first, f32 */
+  TN_STATE_RECURRENT = 3,  /* shape as given, f32 */
+  TN_STATE_MLA_LATENT = 4, /* shape [latent + rotary]: one row per position, shared by all heads */
+  TN_STATE_INDEX_KEYS = 5  /* shape [D]: one row per position, for choosing keys */
+};
 typedef struct tn_state {
   uint32_t size, kind;
   const char* name;
   uint32_t layer, reserved0;
   int64_t n_heads, dim_k, dim_v;
   int64_t window; /* 0: all positions; W: a query at p sees keys k with p - k < W */
+  /* Kinds with a shape: row-major, rank 1..4; n_heads, dim_k, dim_v and window are then 0. KV: NULL and 0. */
+  const int64_t* shape;
+  uint32_t rank, reserved1;
 } tn_state;
 
 /* Model-wide facts that the host needs, declared through `param`:

@@ -12,6 +12,7 @@
 #include <map>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <tenon/meta.hpp>
 #include <utility>
 #include <variant>
@@ -61,10 +62,16 @@ class Weight {
   /// A further spelling of the same weight, tried in order.
   Weight or_named(Names names) && { return names_.push_back(std::move(names)), std::move(*this); }
   Weight experts(int64_t n) && { return n_experts_ = n, std::move(*this); }
+  /// The names are the tensors' own: nothing is appended to them.
+  Weight whole_name() && { return whole_name_ = true, std::move(*this); }
+  /// What safetensors hold goes through this TN_X_* step (a bias does not); GGUF files already hold the result.
+  Weight hf_step(uint32_t op, double f = 0) && { return hf_steps_.push_back({op, 0, {}, f}), std::move(*this); }
 
  private:
   friend class Graph;
   std::vector<Names> names_;
+  std::vector<tn_xform> hf_steps_;
+  bool whole_name_ = false;
   int64_t rope_heads_ = 0, n_experts_ = 0;
   std::string tied_;
 };
@@ -148,6 +155,18 @@ class Graph {
     return op("tenon.rms_norm/1", {x.id, use(declare(w, ".weight", {x.dim(x.rank() - 1)}))}, {{"eps", eps}});
   }
 
+  /// The same without a weight.
+  Tensor rms_norm(Tensor x, double eps, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.rms_norm/1", {x.id}, {{"eps", eps}});
+  }
+
+  /// act(x), elementwise.
+  Tensor unary(Tensor x, const std::string& act, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.unary/1", {x.id}, {{"act", act}});
+  }
+
   /// act(gate) * up, elementwise (Shazeer 2020). act: "silu", "gelu_tanh", "gelu_erf", "relu", ...
   Tensor glu(Tensor gate, Tensor up, const std::string& act, Here at = Here::current()) {
     locate(at);
@@ -155,6 +174,12 @@ class Graph {
   }
 
   Tensor add(Tensor a, Tensor b) { return op("tenon.add/1", {a.id, b.id}, {}); }
+
+  /// Elements [start, start + length) of the last axis.
+  Tensor slice(Tensor x, int64_t start, int64_t length, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.slice/1", {x.id}, {{"start", start}, {"length", length}});
+  }
 
   /// The same elements in another shape; symbolic dims pass through.
   Tensor reshape(Tensor x, std::vector<int64_t> shape) {
@@ -183,6 +208,37 @@ class Graph {
   Tensor attention(tn_st state, Tensor q, Tensor k, Tensor v, double scale, Here at = Here::current()) {
     locate(at);
     return op("tenon.attention/1", {q.id, k.id, v.id, 0}, {{"scale", scale}}, {state});
+  }
+
+  // ---- recurrent state ----------------------------------------------------------------------------------------
+
+  /// y_t = act(bias + sum_j w_j x_{t-K+1+j}), each channel by itself; the last K-1 inputs are kept per sequence.
+  /// x [T, C], W [C, K]: [T, C].
+  struct Conv {
+    int64_t layer, kernel;
+    std::string act = "identity";
+    Bias bias = Bias::none;
+  };
+  Tensor causal_conv1d(Tensor x, const Weight& w, const Conv& c, Here at = Here::current()) {
+    locate(at);
+    const int64_t n = x.dim(1);
+    const tn_wt weight = declare(w, ".weight", {n, c.kernel});
+    const tn_wt b = c.bias == Bias::none ? 0 : declare(w, ".bias", {n}, c.bias == Bias::if_stored);
+    const tn_st state = slot_state(TN_STATE_CONV, "conv.", c.layer, {c.kernel - 1, n});
+    return op("tenon.causal_conv1d/1", {x.id, use(weight), b ? use(b) : 0}, {{"act", c.act}}, {state});
+  }
+
+  /// h = exp(dt A) h + dt B x, y = C h + D x, token by token (Gu and Dao 2023); h [E, N] is kept per sequence.
+  /// x and dt [T, E], A [E, N], B and C [T, N], D [E]: [T, E].
+  struct Scan {
+    Tensor x, dt, b, c;
+  };
+  Tensor ssm_scan(int64_t layer, const Scan& s, const Weight& a, const Weight& d, Here at = Here::current()) {
+    locate(at);
+    const int64_t e = s.x.dim(1), n = s.b.dim(1);
+    const tn_val a_id = use(declare(a, "", {e, n})), d_id = use(declare(d, "", {e}));
+    const tn_st state = slot_state(TN_STATE_RECURRENT, "ssm.", layer, {e, n});
+    return op("tenon.ssm_scan/1", {s.x.id, s.dt.id, a_id, s.b.id, s.c.id, d_id}, {}, {state});
   }
 
   // ---- experts ------------------------------------------------------------------------------------------------
@@ -223,6 +279,8 @@ class Graph {
   /// The rows of x [T, ...] that want logits: [R, ...].
   Tensor wanted_rows(Tensor x) { return op("tenon.take_rows/1", {x.id, input("rows")}, {}); }
   void logits(Tensor x) { check(t_->output(b_, "logits", x.id)); }
+  /// The final state of every token, [T, E]: what an encoder gives.
+  void hidden(Tensor x) { check(t_->output(b_, "hidden", x.id)); }
 
   // ---- for blocks ---------------------------------------------------------------------------------------------
 
@@ -255,6 +313,15 @@ class Graph {
   tn_val input(const char* name) { return checked(t_->input(b_, name)); }
   tn_val use(tn_wt weight) { return checked(t_->use(b_, weight)); }
 
+  /// A state of one size for any length.
+  tn_st slot_state(uint32_t kind, const char* prefix, int64_t layer, const std::vector<int64_t>& shape) {
+    const std::string name = prefix + std::to_string(layer);
+    tn_state s{};
+    s.size = sizeof s, s.kind = kind, s.name = name.c_str(), s.layer = static_cast<uint32_t>(layer);
+    s.shape = shape.data(), s.rank = static_cast<uint32_t>(shape.size());
+    return checked(t_->state(b_, &s));
+  }
+
   /// One declaration per name: a second use of the same weight is the same weight.
   tn_wt declare(const Weight& w, const char* suffix, std::vector<int64_t> shape, bool optional = false);
 
@@ -285,7 +352,8 @@ struct Source {
   std::vector<tn_xform> steps;
   tn_wsrc src{};
 
-  Source(uint32_t format, const std::string& name, int64_t n_experts, int64_t rope_heads) {
+  Source(uint32_t format, const std::string& name, int64_t n_experts, int64_t rope_heads,
+         const std::vector<tn_xform>& more_steps = {}) {
     const size_t at = name.find("{e}");
     if (at == std::string::npos)
       names = {name};
@@ -294,6 +362,7 @@ struct Source {
         names.push_back(name.substr(0, at) + std::to_string(e) + name.substr(at + 3));
     if (names.size() != 1 || at != std::string::npos) steps.push_back({TN_X_STACK, 0, {}, 0});
     if (rope_heads && format == TN_FORMAT_GGUF) steps.push_back({TN_X_ROPE_UNPERMUTE, 0, {rope_heads}, 0});
+    steps.insert(steps.end(), more_steps.begin(), more_steps.end());
     for (const std::string& n : names) pointers.push_back(n.c_str());
     src = {sizeof src,      format,      static_cast<uint32_t>(names.size()), static_cast<uint32_t>(steps.size()),
            pointers.data(), steps.data()};
@@ -304,11 +373,13 @@ struct Source {
 }  // namespace detail
 
 inline tn_wt Graph::declare(const Weight& w, const char* suffix, std::vector<int64_t> shape, bool optional) {
+  if (w.whole_name_) suffix = "";
   const std::string name = (w.names_[0].hf.empty() ? w.names_[0].gguf : w.names_[0].hf) + suffix;
   if (auto known = declared_.find(name); known != declared_.end()) return known->second;
   std::vector<detail::Source> sources;
+  const std::vector<tn_xform> hf = std::string_view(suffix) == ".bias" ? std::vector<tn_xform>{} : w.hf_steps_;
   for (const Names& n : w.names_) {
-    if (!n.hf.empty()) sources.emplace_back(TN_FORMAT_SAFETENSORS, n.hf + suffix, w.n_experts_, w.rope_heads_);
+    if (!n.hf.empty()) sources.emplace_back(TN_FORMAT_SAFETENSORS, n.hf + suffix, w.n_experts_, w.rope_heads_, hf);
     if (!n.gguf.empty()) sources.emplace_back(TN_FORMAT_GGUF, n.gguf + suffix, w.n_experts_, w.rope_heads_);
   }
   std::vector<const tn_wsrc*> pointers;

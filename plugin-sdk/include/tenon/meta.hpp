@@ -44,7 +44,12 @@ class Meta {
     return t_->get_bool(m_, c(key), &b) ? b != 0 : fallback;
   }
 
-  int64_t get_int(Key key, int64_t fallback) const { return find_int(key).value_or(fallback); }
+  /// Within 32 bits, so that a product of two widths cannot overflow.
+  int64_t get_int(Key key, int64_t fallback) const {
+    const int64_t v = find_int(key).value_or(fallback);
+    if (v < -INT32_MAX || v > INT32_MAX) refuse_range(key, std::to_string(v));
+    return v;
+  }
   double get_real(Key key, double fallback) const { return find_real(key).value_or(fallback); }
   std::string get_text(Key key, const std::string& fallback) const { return find_text(key).value_or(fallback); }
 
@@ -77,6 +82,10 @@ class Meta {
 
   /// Keys that change nothing for this architecture; '*' matches any run of characters.
   void ignore(Key glob, const char* why) const { t_->ignore_key(m_, glob.hf, glob.gguf, why); }
+
+  [[noreturn]] void refuse_range(Key key, const std::string& value) const {
+    throw Refusal("[config] " + name(key) + " is " + value + ", out of range");
+  }
 
   /// The key as this model's format spells it, for messages.
   std::string name(Key key) const {

@@ -103,8 +103,9 @@ inline std::vector<std::vector<float>> run_steps(Backend& backend, const Graph& 
   options.max_rows = o.max_tokens;
   options.max_seqs = 16;
   auto exec = backend.compile(graph, weights, options);
-  auto states = backend.make_states(graph, 16 * 64, o.exact);
-  std::map<int, std::vector<int32_t>> pages;
+  const size_t n_groups = page_groups(graph).windows.size();
+  auto states = backend.make_states(graph, {std::vector<int32_t>(n_groups, 16 * 64), 16}, o.exact);
+  std::map<int, std::vector<PageTable>> pages;
   std::map<int, int> length;
   int next_page = 3;
   std::vector<std::vector<float>> outputs;
@@ -123,8 +124,11 @@ inline std::vector<std::vector<float>> run_steps(Backend& backend, const Graph& 
         if (o.all_rows || i == n - 1) rows.push_back(static_cast<int32_t>(tokens.size() - 1));
       }
       length[seq] += n;
-      while (static_cast<int>(pages[seq].size()) * kPageTokens < length[seq])
-        pages[seq].push_back((next_page += 5) % (16 * 64));
+      pages[seq].resize(n_groups);
+      for (PageTable& table : pages[seq])
+        while (static_cast<int>(table.size()) * kPageTokens < length[seq])
+          table.push_back((next_page += 5) % (16 * 64));
+      s.slot = 15 - seq;
       seqs.push_back(s);
     }
     for (size_t i = 0; i < seqs.size(); ++i) seqs[i].pages = pages[step[i].first];

@@ -112,8 +112,8 @@ TEST_CASE("a half precision cache rounds, an exact one does not") {
   const std::vector<int32_t> tokens = some_tokens(30, 3);
   const TestModel m = attention_model({});
   Runner half(*backend, m, false), exact(*backend, m, true);
-  CHECK(half.states->bytes_per_page() * 2 == exact.states->bytes_per_page());
-  CHECK(exact.states->bytes_per_page() == kPageTokens * kGroups * (kDk + kDv) * 4);
+  CHECK(half.states->groups()[0].bytes_per_page * 2 == exact.states->groups()[0].bytes_per_page);
+  CHECK(exact.states->groups()[0].bytes_per_page == kPageTokens * kGroups * (kDk + kDv) * 4);
   const double difference =
       max_difference(half.step({part(tokens, 0, 30, {0})}), exact.step({part(tokens, 0, 30, {0})}));
   CHECK(difference > 1e-6);

@@ -92,8 +92,7 @@ TEST_CASE("reshape, slice and take_rows") {
   m.graph.outputs["hidden"] = m.op("tenon.take_rows/1", {h, m.input("rows")});
   Runner r(*make_backend("reference", 1), m);
   const std::vector<int32_t> tokens = {0, 1}, rows = {1};
-  const std::vector<int32_t> pages = {0};
-  const std::vector<SeqRows> seqs = {{0, 2, 0, 0, pages}};
+  const std::vector<SeqRows> seqs = {{0, 2, 0, 0}};
   r.exec->run({tokens, tokens, seqs, rows}, *r.states);
   const auto out = r.exec->output("hidden");
   close({out.begin(), out.end()}, {5, 6, 7, 8});

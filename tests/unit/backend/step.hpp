@@ -53,6 +53,7 @@ struct Chunk {
   int32_t pos = 0;
   std::vector<int32_t> pages = {0};
   int64_t planned_len = 0;
+  int32_t slot = 0;
 };
 
 class Runner {
@@ -63,16 +64,20 @@ class Runner {
     options.max_tokens = 256;
     options.max_rows = 256;
     exec = backend.compile(model.graph, model.weights, options);
-    states = backend.make_states(model.graph, n_pages, exact);
+    const size_t n_groups = page_groups(model.graph).windows.size();
+    states = backend.make_states(model.graph, {std::vector<int32_t>(n_groups, n_pages), 16}, exact);
   }
 
   /// Runs the chunks as one batch, asking for every row, and returns the output "hidden".
   std::vector<float> step(const std::vector<Chunk>& chunks) {
     std::vector<int32_t> tokens, positions, rows;
     std::vector<SeqRows> seqs;
+    std::vector<PageTable> tables;  // every group has the same
+    tables.reserve(chunks.size() * states->groups().size());
     for (const Chunk& c : chunks) {
-      seqs.push_back(
-          {static_cast<int32_t>(tokens.size()), static_cast<int32_t>(c.tokens.size()), c.pos, c.planned_len, c.pages});
+      tables.insert(tables.end(), states->groups().size(), c.pages);
+      seqs.push_back({static_cast<int32_t>(tokens.size()), static_cast<int32_t>(c.tokens.size()), c.pos, c.planned_len,
+                      std::span(tables).last(states->groups().size()), c.slot});
       for (size_t i = 0; i < c.tokens.size(); ++i) {
         rows.push_back(static_cast<int32_t>(tokens.size()));
         tokens.push_back(c.tokens[i]);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 #include <stdexcept>
 
 #include "base/error.hpp"
@@ -20,6 +21,11 @@ Request random_request(std::mt19937& rng, int64_t longest_prompt = 120, int64_t 
   for (int64_t i = pick(1, longest_prompt); i > 0; --i) r.prompt.push_back(static_cast<int32_t>(pick(0, kPoison - 1)));
   r.max_new_tokens = pick(1, most_new);
   if (pick(0, 1)) r.sampling = {.temperature = 0.9f, .top_k = 20, .top_p = 0.9f, .min_p = 0.02f, .seed = rng()};
+  if (pick(0, 3) == 0) r.sampling.repetition_penalty = 1.4f;
+  if (pick(0, 3) == 0) r.sampling.frequency_penalty = 0.6f;
+  if (pick(0, 3) == 0) r.sampling.presence_penalty = -0.7f;
+  if (pick(0, 3) == 0) r.sampling.logit_bias = {{5, -100.0f}, {9, 1.5f}};
+  if (pick(0, 3) == 0) r.logprobs = 3;
   if (pick(0, 1)) r.stop_ids = {3, 17};
   return r;
 }
@@ -117,6 +123,47 @@ TEST_CASE("stop ids end a sequence and are not among its tokens") {
   CHECK(ignored.tokens == all);
 }
 
+TEST_CASE("penalties look at prompt and answer") {
+  FakeModel model;
+  Engine engine(model.runner);
+  Request r = prompt_of(20, 35);
+  r.sampling.repetition_penalty = 1e4f;
+  const auto fresh = engine.run(r).tokens;
+  CHECK(std::set<int32_t>(fresh.begin(), fresh.end()).size() == fresh.size());
+  for (int32_t id : fresh) CHECK(id >= 20);
+
+  r.sampling = {.temperature = 1, .seed = 3, .logit_bias = {}};
+  for (int32_t id = 0; id < kVocab; ++id)
+    if (id != 33) r.sampling.logit_bias[id] = -100;
+  CHECK(engine.run(r).tokens == std::vector<int32_t>(35, 33));
+}
+
+TEST_CASE("logprobs come with their tokens and change none") {
+  FakeModel model;
+  Engine engine(model.runner);
+  Request r = prompt_of(9, 12);
+  r.sampling = {.temperature = 1.2f, .seed = 8, .presence_penalty = 1};
+  const auto plain = engine.run(r);
+  CHECK(plain.logprobs.empty());
+  r.logprobs = 5;
+  std::vector<float> heard;
+  r.on_token = [&](const NewToken& token) {
+    REQUIRE(token.logprobs);
+    heard.push_back(token.logprobs->logprob);
+    return true;
+  };
+  const auto got = engine.run(r);
+  CHECK(got.tokens == plain.tokens);
+  REQUIRE(got.logprobs.size() == got.tokens.size());
+  for (size_t i = 0; i < heard.size(); ++i) {
+    CHECK(got.logprobs[i].logprob == heard[i]);
+    REQUIRE(got.logprobs[i].top.size() == 5);
+    CHECK(got.logprobs[i].top[0].second >= heard[i]);
+    for (auto [id, logprob] : got.logprobs[i].top)
+      if (id == got.tokens[i]) CHECK(logprob == heard[i]);
+  }
+}
+
 TEST_CASE("the context is never overrun") {
   FakeModel model(fake_limits(48, 64));
   Engine engine(model.runner);
@@ -157,6 +204,13 @@ TEST_CASE("bad requests are refused at submission") {
   Request hot = prompt_of(3, 1);
   hot.sampling.temperature = std::numeric_limits<float>::quiet_NaN();
   CHECK_THROWS_AS(engine.submit(hot), Error);
+  Request biased = prompt_of(3, 1);
+  biased.sampling.logit_bias = {{kVocab, 1.0f}};
+  CHECK_THROWS_WITH_AS(engine.submit(biased), "[sampling] logit_bias names the id 61 outside the vocabulary of 61",
+                       Error);
+  Request curious = prompt_of(3, 1);
+  curious.logprobs = 21;
+  CHECK_THROWS_WITH_AS(engine.submit(curious), "[request] logprobs 21 is outside 0 ... 20", Error);
   CHECK_FALSE(engine.step());
 }
 
@@ -203,12 +257,12 @@ TEST_CASE("a listener may cancel, submit and throw") {
   Engine engine(model.runner);
   Request r = prompt_of(4, 50);
   int heard = 0;
-  r.on_token = [&](int32_t) { return ++heard < 3; };
+  r.on_token = [&](const NewToken&) { return ++heard < 3; };
   const Result stopped = engine.run(r);
   CHECK(stopped.reason == FinishReason::cancelled);
   CHECK(stopped.tokens.size() == 3);
 
-  r.on_token = [](int32_t) -> bool { throw std::runtime_error("listener"); };
+  r.on_token = [](const NewToken&) -> bool { throw std::runtime_error("listener"); };
   const Result failed = engine.run(r);
   CHECK(failed.reason == FinishReason::error);
   CHECK(failed.error == "listener");
@@ -276,7 +330,7 @@ TEST_CASE("decodes go first and prompts share what is left") {
 }
 
 TEST_CASE("a thread of its own, fed by others") {
-  FakeModel model;
+  FakeModel model(fake_limits(), 64, 32);
   Engine engine(model.runner);
   engine.start();
   std::mutex mutex;

@@ -20,13 +20,16 @@ inline constexpr int32_t kPoison = 60;  // a sequence that holds this token has 
 
 class FakeStates : public StatePool {
  public:
-  explicit FakeStates(int32_t n_pages) : slots(static_cast<size_t>(n_pages) * kPageTokens, -1), n_pages_(n_pages) {}
-  int32_t n_pages() const override { return n_pages_; }
-  uint64_t bytes_per_page() const override { return kPageTokens * sizeof(int32_t); }
+  explicit FakeStates(int32_t n_pages)
+      : slots(static_cast<size_t>(n_pages) * kPageTokens, -1), groups_{{0, n_pages, kPageTokens * sizeof(int32_t)}} {}
+  std::span<const Group> groups() const override { return groups_; }
+  int32_t n_slots() const override { return 0; }
+  uint64_t bytes_per_slot() const override { return 0; }
+  void copy_slot(int32_t, int32_t) override { FAIL("no slots here"); }
   std::vector<int32_t> slots;
 
  private:
-  int32_t n_pages_;
+  std::vector<Group> groups_;
 };
 
 class FakeExecutable : public Executable {
@@ -36,7 +39,7 @@ class FakeExecutable : public Executable {
   void run(const Batch& batch, StatePool& pool) override {
     ++steps;
     if (throw_at_step == steps) throw std::runtime_error("the device is gone");
-    check(batch, pool.n_pages());
+    check(batch, pool.groups()[0].n_pages);
     auto& slots = dynamic_cast<FakeStates&>(pool).slots;
     std::vector<uint64_t> seen(batch.tokens.size());
     for (const SeqRows& s : batch.seqs)
@@ -59,7 +62,7 @@ class FakeExecutable : public Executable {
 
  private:
   static size_t slot(const SeqRows& s, int32_t pos) {
-    const auto page = s.pages[static_cast<size_t>(pos / kPageTokens)];
+    const auto page = s.pages[0][static_cast<size_t>(pos / kPageTokens)];
     return static_cast<size_t>(page) * kPageTokens + static_cast<size_t>(pos % kPageTokens);
   }
 
@@ -99,7 +102,7 @@ class FakeExecutable : public Executable {
     REQUIRE(static_cast<int64_t>(b.rows.size()) <= limits_.max_rows);
     REQUIRE(static_cast<int64_t>(b.seqs.size()) <= limits_.max_seqs);
     REQUIRE(b.positions.size() == b.tokens.size());
-    std::set<int32_t> pages;
+    std::set<int32_t> read, written;  // sequences may share full pages only
     int32_t row = 0;
     for (const SeqRows& s : b.seqs) {
       REQUIRE(s.first_row == row);
@@ -107,15 +110,23 @@ class FakeExecutable : public Executable {
       row += s.n_rows;
       REQUIRE(s.planned_len >= s.pos + s.n_rows);
       REQUIRE(s.planned_len <= limits_.n_ctx);
-      REQUIRE(static_cast<int64_t>(s.pages.size()) >= pages_for(s.pos + s.n_rows));
-      for (int32_t page : s.pages) {
+      REQUIRE(s.pages.size() == 1);
+      REQUIRE(static_cast<int64_t>(s.pages[0].size()) >= pages_for(s.pos + s.n_rows));
+      std::set<int32_t> own;
+      for (size_t i = 0; i < s.pages[0].size(); ++i) {
+        const int32_t page = s.pages[0][i];
         REQUIRE(page >= 0);
         REQUIRE(page < n_pages);
-        REQUIRE(pages.insert(page).second);
+        REQUIRE(own.insert(page).second);
+        if (i < static_cast<size_t>(s.pos / kPageTokens))
+          read.insert(page);
+        else
+          REQUIRE(written.insert(page).second);
       }
       for (int32_t i = 0; i < s.n_rows; ++i) REQUIRE(b.positions[static_cast<size_t>(s.first_row + i)] == s.pos + i);
     }
     REQUIRE(row == n);
+    for (int32_t page : written) REQUIRE(!read.contains(page));
     for (int32_t r : b.rows) REQUIRE((r >= 0 && r < n));
   }
 
@@ -129,14 +140,21 @@ inline RunnerLimits fake_limits(int64_t max_tokens = 48, int64_t n_ctx = 200, in
 
 /// A runner over a fake model.
 struct FakeModel {
-  explicit FakeModel(RunnerLimits limits = fake_limits(), int32_t n_pages = 64)
-      : executable(limits), states(n_pages), runner(executable, states, limits) {}
+  explicit FakeModel(RunnerLimits limits = fake_limits(), int32_t n_pages = 64, int64_t most_idle = 0)
+      : executable(limits), states(n_pages), runner(executable, states, limits) {
+    if (most_idle > 0) runner.reuse_prefixes(most_idle, [](int64_t) { return std::string(); });
+  }
   FakeExecutable executable;
   FakeStates states;
   Runner runner;
 
-  bool pages_are_back() const { return pages().used() == 0 && pages().reserved() == 0; }
-  const PagePool& pages() const { return const_cast<FakeModel*>(this)->runner.pages(); }
+  /// But for those that lie idle in the prefix cache.
+  bool pages_are_back() const {
+    const PrefixCache* cache = const_cast<FakeModel*>(this)->runner.prefixes();
+    const int64_t idle = cache ? cache->idle() : 0;
+    return pages().used() == idle && pages().reserved() == 0 && (!cache || cache->pages() == idle);
+  }
+  const SeqPool& pages() const { return const_cast<FakeModel*>(this)->runner.pages(); }
 };
 
 }  // namespace tenon::test

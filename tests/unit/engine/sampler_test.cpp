@@ -120,3 +120,111 @@ TEST_CASE("hostile logits and values") {
   CHECK_THROWS_AS((SamplingParams{.top_p = 1.5f}).validate(), Error);
   CHECK_THROWS_AS((SamplingParams{.min_p = kInf}).validate(), Error);
 }
+
+namespace {
+
+/// The logit differences that an adjustment makes, read off the draws: a two-token distribution at temperature 1.
+double logit_gap(const std::vector<float>& logits, const SamplingParams& params, const TokenHistory& history) {
+  Sampler sampler;
+  int first = 0;
+  constexpr int kDraws = 60000;
+  for (int i = 0; i < kDraws; ++i) first += sampler.sample(logits, params, static_cast<uint64_t>(i), &history) == 0;
+  return std::log(static_cast<double>(first) / (kDraws - first));
+}
+
+}  // namespace
+
+TEST_CASE("penalties by their formulas") {
+  TokenHistory history;
+  history.add_prompt(std::vector<int32_t>{1, 1, 1});
+  for (int i = 0; i < 3; ++i) history.add_generated(0);
+  const auto gap = [&](std::vector<float> logits, SamplingParams p) {
+    p.temperature = 1;
+    return logit_gap(logits, p, history);
+  };
+  const auto near = [](double x) { return doctest::Approx(x).epsilon(0.05); };
+  CHECK(gap({1.0f, 0.5f}, {}) == near(0.5));
+  // Over prompt and answer; towards minus infinity on both sides of zero.
+  CHECK(gap({2.0f, 3.0f}, {.repetition_penalty = 2}) == near(1.0 - 1.5));
+  CHECK(gap({-0.5f, 1.0f}, {.repetition_penalty = 2}) == near(-1.0 - 0.5));
+  // Over the answer alone: the prompt's token keeps its logit.
+  CHECK(gap({1.0f, 0.5f}, {.presence_penalty = 1}) == near(0.5 - 1));
+  CHECK(gap({1.0f, 0.5f}, {.frequency_penalty = 0.5f}) == near(0.5 - 1.5));
+  CHECK(gap({1.0f, 0.5f}, {.presence_penalty = -0.5f, .frequency_penalty = 0.5f}) == near(0.5 - 1));
+  CHECK(gap({1.0f, 0.5f}, {.logit_bias = {{1, 1.5f}}}) == near(-1.0));
+  // The bias comes first and is penalised with the logit.
+  CHECK(gap({1.0f, 1.0f}, {.repetition_penalty = 2, .logit_bias = {{0, 1.0f}}}) == near(0.5));
+}
+
+TEST_CASE("adjustments hold at temperature 0 and keep hostile logits out") {
+  Sampler sampler;
+  TokenHistory history;
+  history.add_generated(1);
+  const std::vector<float> logits{1, 5, 4};
+  CHECK(sampler.sample(logits, {.presence_penalty = 2}, 0, &history) == 2);
+  CHECK(sampler.sample(logits, {.presence_penalty = 2}, 0) == 1);
+  CHECK(sampler.sample(logits, {.logit_bias = {{0, 100.0f}}}, 0) == 0);
+  CHECK(sampler.sample(logits, {.logit_bias = {{77, 100.0f}}}, 0) == 1);
+  const SamplingParams strong{.repetition_penalty = 1e-30f, .logit_bias = {{1, 100.0f}}};
+  CHECK(sampler.sample(std::vector<float>{1, 3e38f, 4}, strong, 0, &history) == 1);
+  CHECK_FALSE(sampler.sample(std::vector<float>{1, kInf, 4}, strong, 0, &history));
+  CHECK_FALSE(sampler.sample(std::vector<float>{1, kNan, 4}, strong, 0, &history));
+  CHECK(sampler.sample(std::vector<float>{1, -kInf, 4}, strong, 0, &history) == 2);
+}
+
+TEST_CASE("logprobs are the log-softmax of the model's own logits") {
+  const auto logits = logs({0.5, 0.3, 0.15, 0.05});
+  const auto got = token_logprobs(logits, 3, 2);
+  CHECK(got.logprob == doctest::Approx(std::log(0.05)));
+  REQUIRE(got.top.size() == 2);
+  CHECK(got.top[0].first == 0);
+  CHECK(got.top[0].second == doctest::Approx(std::log(0.5)));
+  CHECK(got.top[1].first == 1);
+  CHECK(token_logprobs(logits, 0, 0).top.empty());
+  CHECK(token_logprobs(logits, 0, 20).top.size() == 4);
+  const auto equal = token_logprobs(std::vector<float>(50, 7.0f), 49, 3);
+  CHECK(equal.top[0].first == 0);
+  CHECK(equal.top[2].first == 2);
+  CHECK(equal.logprob == doctest::Approx(-std::log(50.0)));
+  const auto wide = token_logprobs(std::vector<float>{3e38f, -3e38f, -kInf}, 0, 3);
+  CHECK(wide.logprob == 0);
+  CHECK(wide.top.size() == 2);
+}
+
+TEST_CASE("every field is checked by name") {
+  const auto message = [](SamplingParams p) {
+    try {
+      p.validate();
+    } catch (const Error& e) {
+      CHECK(e.code() == ErrorCode::usage);
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  for (float bad : {kNan, kInf, -kInf, -3.0f}) {
+    const auto names = [&](const SamplingParams& p, const char* field) {
+      CHECK(message(p).find(fmt::format("{} {}", field, bad)) != std::string::npos);
+    };
+    names({.temperature = bad}, "temperature");
+    names({.top_p = bad}, "top_p");
+    names({.min_p = bad}, "min_p");
+    names({.repetition_penalty = bad}, "repetition_penalty");
+    names({.presence_penalty = bad}, "presence_penalty");
+    names({.frequency_penalty = bad}, "frequency_penalty");
+    if (bad != -3.0f) names({.logit_bias = {{4, bad}}}, "logit_bias");
+  }
+  CHECK(message({.top_k = -2}) == "[sampling] top_k -2 is negative");
+  CHECK(message({.repetition_penalty = 0}).find("repetition_penalty 0 ") != std::string::npos);
+  CHECK(message({.presence_penalty = 2.5f}) == "[sampling] presence_penalty 2.5 is outside -2 ... 2");
+  CHECK(message({.logit_bias = {{4, 101.0f}}}) == "[sampling] logit_bias 101 of id 4 is outside -100 ... 100");
+  CHECK(message({.logit_bias = {{-1, 1.0f}}}) == "[sampling] logit_bias names the id -1");
+  CHECK(message({.repetition_penalty = 1.3f, .presence_penalty = -2, .logit_bias = {{0, -100.0f}}}).empty());
+}
+
+TEST_CASE("seeds of several answers") {
+  CHECK(answer_seed(42, 0) == 42);
+  std::map<uint64_t, int> seen;
+  for (uint64_t seed : {0u, 1u, 42u})
+    for (uint64_t answer = 0; answer < 128; ++answer) ++seen[answer_seed(seed, answer)];
+  CHECK(seen.size() == 3 * 128);
+}

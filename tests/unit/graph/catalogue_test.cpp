@@ -39,7 +39,7 @@ bool has(const string& text, std::initializer_list<const char*> parts) {
 }  // namespace
 
 TEST_CASE("every op has an id, a contract and sane counts") {
-  CHECK(all_ops().size() == 20);
+  CHECK(all_ops().size() == 22);
   for (const OpDef& op : all_ops()) {
     CAPTURE(op.id);
     CHECK(find_op(op.id) == &op);
@@ -87,6 +87,46 @@ TEST_CASE("attention, rope and experts infer their shapes") {
                 down = b.weight("ed", {16, 16, 12});
   CHECK(b.shape(b.op("tenon.moe_ffn/1", {x, route[0], route[1], gate, up, down}, {{"act", string("silu")}})) ==
         Shape{T, 16});
+}
+
+TEST_CASE("recurrent ops infer their shapes and refuse what does not fit") {
+  GraphBuilder b;
+  const ValueId x = b.rows({16}), dt = b.rows({16}), bc = b.rows({4}), w = b.weight("w", {16, 3});
+  const ValueId a = b.weight("A", {16, 4}), d = b.weight("D", {16}), bias = b.weight("bias", {16});
+  const StateId conv = b.slot_state(StateKind::conv, {2, 16}), h = b.slot_state(StateKind::recurrent, {16, 4});
+  const StateId wide = b.slot_state(StateKind::conv, {3, 16}), kv = b.kv(1, 4, 4);
+  const Attrs silu = {{"act", string("silu")}};
+  CHECK(b.shape(b.op("tenon.causal_conv1d/1", {x, w, bias}, silu, {conv})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.causal_conv1d/1", {x, w}, silu, {conv})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.ssm_scan/1", {x, dt, a, bc, bc, d}, {}, {h})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.ssm_scan/1", {x, dt, a, bc, bc}, {}, {h})) == Shape{T, 16});
+
+  const auto convolve = [&](std::vector<ValueId> in, StateId state) {
+    return refusal([&] { b.op("tenon.causal_conv1d/1", std::move(in), silu, {state}); });
+  };
+  CHECK(has(convolve({x, b.weight("w1", {16, 1})}, conv), {"kernel size 1, outside 2..64"}));
+  CHECK(has(convolve({x, b.weight("w2", {15, 3})}, conv), {"[15, 3]", "no row per channel"}));
+  CHECK(has(convolve({x, w, d, d}, conv), {"4 operands"}));
+  CHECK(has(convolve({b.rows({4, 4}), w}, conv), {"rank 3, expected 2"}));
+  CHECK(has(convolve({x, w}, wide), {"conv [3, 16], expected conv [2, 16]"}));
+  CHECK(has(convolve({x, w}, kv), {"kv [], expected conv [2, 16]"}));
+  CHECK(has(convolve({x, w}, h), {"recurrent [16, 4], expected conv"}));
+  const auto scan = [&](std::vector<ValueId> in, StateId state) {
+    return refusal([&] { b.op("tenon.ssm_scan/1", std::move(in), {}, {state}); });
+  };
+  CHECK(has(scan({x, bc, a, bc, bc}, h), {"dt [tokens, 4] does not match x"}));
+  CHECK(has(scan({x, dt, w, bc, bc}, h), {"B [tokens, 4]"}));
+  CHECK(has(scan({x, dt, a, bc, x}, h), {"C [tokens, 16] does not match B"}));
+  CHECK(has(scan({x, dt, a, bc, bc, b.weight("D2", {4})}, h), {"D [4]"}));
+  CHECK(has(scan({x, dt, a, bc, bc}, conv), {"expected recurrent [16, 4]"}));
+}
+
+TEST_CASE("states of the same window page together") {
+  GraphBuilder b;
+  b.kv(1, 4, 4, 128), b.kv(1, 4, 4), b.slot_state(StateKind::conv, {3, 4}), b.kv(1, 4, 4, 128), b.kv(1, 4, 4, 64);
+  const PageGroups groups = page_groups(b.graph);
+  CHECK(groups.of_state == std::vector<int32_t>{0, 1, -1, 0, 2});
+  CHECK(groups.windows == std::vector<int64_t>{128, 0, 64});
 }
 
 TEST_CASE("host ops infer their shapes") {

@@ -53,6 +53,16 @@ struct GraphBuilder {
     return static_cast<StateId>(graph.states.size());
   }
 
+  StateId slot_state(StateKind kind, Shape shape) {
+    GraphState s;
+    s.name = fmt::format("state{}", graph.states.size());
+    s.kind = kind;
+    s.layer = 0;
+    s.shape = std::move(shape);
+    graph.states.push_back(std::move(s));
+    return static_cast<StateId>(graph.states.size());
+  }
+
   std::vector<ValueId> ops(std::string op, std::vector<ValueId> in, Attrs attrs = {},
                            std::vector<StateId> states = {}) {
     Node node;

@@ -70,7 +70,7 @@ TEST_CASE("caps on names, shapes and ties") {
   g.weights[0].tied_to = 1;
   CHECK(says(g, "not an earlier one"));
   g = decoder().graph;
-  g.states.push_back({"kv", 1, 7, 2, 8, 8, 0, {}});
+  g.states.push_back({"kv", StateKind::kv, 7, 2, 8, 8, 0});
   CHECK(says(g, "of layer 7 of 1"));
 }
 

@@ -184,6 +184,38 @@ TEST_CASE("the first failure poisons the builder and names its place") {
   }
 }
 
+TEST_CASE("states: kinds, shapes, and what a host refuses") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  const tn_meta meta(c);
+  const auto declare_state = [&](uint32_t kind, std::vector<int64_t> shape, int64_t heads = 0) {
+    tn_build b(meta, "test");
+    tn_state s{};
+    s.size = sizeof s, s.kind = kind, s.name = "s", s.n_heads = heads, s.dim_k = heads, s.dim_v = heads;
+    s.shape = shape.data(), s.rank = static_cast<uint32_t>(shape.size());
+    const tn_st id = tn_build::table()->state(&b, &s);
+    CHECK((id == 0) == b.failed());
+    return id ? shape_text(b.graph.state(id).shape) : b.error;
+  };
+  CHECK(declare_state(TN_STATE_KV, {}, 2) == "[]");
+  CHECK(declare_state(TN_STATE_CONV, {3, 8}) == "[3, 8]");
+  CHECK(declare_state(TN_STATE_RECURRENT, {2, 4, 8}) == "[2, 4, 8]");
+  CHECK(contains(declare_state(TN_STATE_MLA_LATENT, {8}), "kind mla_latent is unknown to this host"));
+  CHECK(contains(declare_state(77, {8}), "kind 77 is unknown"));
+  CHECK(contains(declare_state(TN_STATE_CONV, {8}), "expected [K-1, C]"));
+  CHECK(contains(declare_state(TN_STATE_RECURRENT, {}), "rank 0, outside 1..4"));
+  CHECK(contains(declare_state(TN_STATE_RECURRENT, {1, 1, 1, 1, 1}), "rank 5"));
+  CHECK(contains(declare_state(TN_STATE_RECURRENT, {4, 0}), "[4, 0]"));
+  CHECK(contains(declare_state(TN_STATE_RECURRENT, {int64_t{1} << 40, int64_t{1} << 40}), "elements"));
+  CHECK(contains(declare_state(TN_STATE_RECURRENT, {-4, -4}), "elements"));
+
+  // A plugin built when the struct ended at `window`.
+  tn_build b(meta, "test");
+  tn_state s{};
+  s.size = offsetof(tn_state, shape), s.kind = TN_STATE_KV, s.name = "s", s.n_heads = 1, s.dim_k = 4, s.dim_v = 4;
+  s.rank = 99;
+  CHECK(tn_build::table()->state(&b, &s) == 1);
+}
+
 TEST_CASE("weight steps") {
   MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
   c.add("m", {4, 2});       // 0..7

@@ -39,6 +39,8 @@ AT(tn_state, name, 8);
 AT(tn_state, layer, 16);
 AT(tn_state, n_heads, 24);
 AT(tn_state, window, 48);
+AT(tn_state, shape, 56);
+AT(tn_state, rank, 64);
 
 SLOT(tn_meta_v0, format, 0);
 SLOT(tn_meta_v0, type_of, 1);

@@ -56,6 +56,14 @@ TEST_CASE("scopes, loops, macros") {
   CHECK(render("{% set l = [] %}{% set _ = l.append(l) %}{% set _ = l.append(1) %}{{ l | length }}") == "2");
 }
 
+TEST_CASE("sorting is stable and survives values without an order") {
+  CHECK(
+      render(
+          "{{ ['b', 'A', 'a', 'B'] | sort }}{{ [[2, 'x'], [1, 'y'], [2, 'a']] | sort(attribute=0, reverse=true) }}") ==
+      "['A', 'a', 'b', 'B'][[2, 'x'], [2, 'a'], [1, 'y']]");
+  CHECK(render("{% set n = 'nan' | float %}{{ ([n, 3.0, n, 1.0] * 500) | sort | length }}") == "2000");
+}
+
 TEST_CASE("errors carry the line") {
   CHECK(error_of("a\n{{ x.y }}") == "[template] line 2: 'x' is undefined");
   CHECK(error_of("{{ raise_exception('no tools') }}") == "[template] line 1: no tools");

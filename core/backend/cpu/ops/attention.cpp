@@ -109,7 +109,7 @@ void AttentionOp::append(const StepCtx& ctx, const SeqRows& seq, int64_t head, i
   const CpuStatePool::Layout& at = ctx.states->layout(state_);
   for (int64_t row = row0; row < row0 + n_rows; ++row) {
     const int64_t pos = seq.pos + (row - seq.first_row), slot = pos % kPageTokens;
-    std::byte* page = ctx.states->head(at, seq.pages[static_cast<size_t>(pos / kPageTokens)], head);
+    std::byte* page = ctx.states->head(at, seq.pages[at.group][static_cast<size_t>(pos / kPageTokens)], head);
     const float* k = k_.f32() + (row * kv_heads_ + head) * dk_;
     if (rope_k_) {
       kernels_.rope(k, rope_k_->cos(row), rope_k_->sin(row), rope_k_->n_rot(), rope_k_->interleaved(), 1.f, k_row, dk_);
@@ -162,7 +162,7 @@ void AttentionOp::attend(const StepCtx& ctx, const AttentionTask& task, const At
   const int64_t last = seq.pos + (task.row0 - seq.first_row) + task.n_rows;  // keys there are, for this block
   kernels_.attn_begin(tile);
   for (int32_t p = task.page0; p < task.page1; ++p) {
-    const std::byte* page = ctx.states->head(at, seq.pages[static_cast<size_t>(p)], task.head);
+    const std::byte* page = ctx.states->head(at, seq.pages[at.group][static_cast<size_t>(p)], task.head);
     const int64_t key0 = static_cast<int64_t>(p) * kPageTokens;
     kernels_.attn_page(tile, page, page + at.value_offset, key0, std::min<int64_t>(kPageTokens, last - key0));
   }

@@ -20,7 +20,10 @@ class Rope {
     kind_ = kind;
     const double n_ctx = m.get_real({"max_position_embeddings", "context_length"}, 0);
     const auto original = number(m, "original_max_position_embeddings", "rope.scaling.original_context_length");
-    original_ctx_ = static_cast<int64_t>(original.value_or(m.get_real({"original_max_position_embeddings"}, n_ctx)));
+    const double ctx = original.value_or(m.get_real({"original_max_position_embeddings"}, n_ctx));
+    if (!(ctx >= 0 && ctx <= INT32_MAX))
+      m.refuse_range({"original_max_position_embeddings", "rope.scaling.original_context_length"}, std::to_string(ctx));
+    original_ctx_ = static_cast<int64_t>(ctx);
     if (kind == "smooth") read_smooth(m);
     if (kind == "yarn") read_yarn(m);
     if (kind == "longrope") read_longrope(m, n_ctx);
@@ -52,8 +55,9 @@ class Rope {
 
  private:
   static int64_t rotary_dims(const Meta& m, int64_t d_head) {
-    const double part =
-        number(m, "partial_rotary_factor", nullptr).value_or(m.get_real({"partial_rotary_factor"}, 1.0));
+    const Key top = {"partial_rotary_factor"};
+    const double part = number(m, "partial_rotary_factor", nullptr).value_or(m.get_real(top, 1.0));
+    if (!(part > 0 && part <= 1)) m.refuse_range(top, std::to_string(part));
     return m.get_int({nullptr, "rope.dimension_count"}, static_cast<int64_t>(part * static_cast<double>(d_head)));
   }
   /// `key` under rope_parameters, under rope_scaling, or (rope_theta) at the top.

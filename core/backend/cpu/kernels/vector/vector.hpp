@@ -37,6 +37,15 @@ struct AttnTile {
   float *kf, *vf;          // [dk][32] and [32][dv_pad] scratch, used for halves when nq is large
 };
 
+/// 16 channels of a selective scan over a sequence's rows: h = exp(dt a) h + dt b x, y = sum over n of c h, + d x.
+struct ScanTile {
+  int64_t n_rows, n_state, lanes;  // lanes: channels that exist, 1 to 16
+  int64_t row;                     // elements between rows of x, dt and y; rows of b and c are n_state wide
+  const float *x, *dt, *b, *c;     // at the first row and channel
+  const float *a, *d;              // [n_state][16]; [16] or null
+  float *h, *y;                    // [n_state][16]
+};
+
 /// One instruction set's kernels. Keys of a page are stored [dk][32] (so that a score needs no horizontal sum), values
 /// [32][dv_pad] with zeros in the padding.
 struct VectorKernels {
@@ -60,6 +69,10 @@ struct VectorKernels {
   void (*attn_begin)(const AttnTile& tile);
   /// Keys [key0, key0 + n_keys) of one page join the running softmax.
   void (*attn_page)(const AttnTile& tile, const void* k_page, const void* v_page, int64_t key0, int64_t n_keys);
+  /// y = bias + sum over j < k of w[j * w_row ...] * rows[j], n channels; bias may be null.
+  void (*conv_row)(const float* const* rows, const float* w, int64_t w_row, int64_t k, const float* bias, float* y,
+                   int64_t n);
+  void (*ssm_scan)(const ScanTile& tile);
 };
 
 extern const VectorKernels kVectorX86, kVectorAvx2, kVectorAvx512;
