@@ -104,6 +104,16 @@ class Chat(WithTemplate):
         self.assertEqual(history.stat().st_mode & 0o077, 0)
 
 
+class Json(WithTemplate):
+    def test_commands_that_print_text(self):
+        file = self.folder / "messages.json"
+        file.write_text('[{"role": "user", "content": "One"}]')
+        plain = self.works("render", self.model, "--messages", file).stdout
+        self.assertEqual(self.works("render", self.model, "--messages", file, "--json").json(), plain.decode())
+        ids = ",".join(map(str, self.works("tokenize", self.model, "One two", "--no-special", "-t", "1").json()))
+        self.assertEqual(self.works("detokenize", self.model, "--ids", ids, "--json").json(), "One two")
+
+
 class List(Case):
     def setUp(self):
         super().setUp()

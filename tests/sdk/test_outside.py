@@ -31,6 +31,14 @@ def run(*command, env=None):
     return done.stdout
 
 
+def build_project(source):
+    """The plugin of a project, built in <source>/build against the installation alone."""
+    build = source / "build"
+    run(CMAKE, "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", env={**CLEAN, "CXX": os.environ["CXX"]})
+    run(CMAKE, "--build", build, env=CLEAN)
+    return build / "template.so"
+
+
 def setUpModule():
     global _folder, prefix, project, plugin
     _folder = tempfile.TemporaryDirectory()
@@ -40,9 +48,7 @@ def setUpModule():
     (folder / "first").rename(prefix)
     project = folder / "project"
     shutil.copytree(prefix / "share/tenon/template", project)
-    run(CMAKE, "-S", project, "-B", project / "build", f"-DCMAKE_PREFIX_PATH={prefix}", env={**CLEAN, "CXX": os.environ["CXX"]})
-    run(CMAKE, "--build", project / "build", env=CLEAN)
-    plugin = project / "build/template.so"
+    plugin = build_project(project)
     support.TENON = str(prefix / "bin/tenon")
 
 
@@ -181,6 +187,39 @@ class Template(Outside):
                          names=["blk.1.attn_k.weight"])
 
 
+class Encoder(Outside):
+    """A second plugin from the same template: it gives hidden states beside the logits."""
+
+    def test_hidden_states(self):
+        build = self.folder / "encoder"
+        shutil.copytree(project, build, ignore=shutil.ignore_patterns("build"))
+        text = (build / "template.cpp").read_text()
+        changed = text.replace("    x = g.rms_norm(g.wanted_rows(x)", '    g.hidden(g.rms_norm(x, {"model.norm", "output_norm"}, c_.eps));\n    '
+                                                                     "x = g.rms_norm(g.wanted_rows(x)")
+        self.assertNotEqual(changed, text)
+        (build / "template.cpp").write_text(changed)
+        built = build_project(build)
+        model, folder = self.copy_hf(config=rename_config), self.directory(built)
+        out = self.folder / "hidden.npy"
+        flags = ("--exact", "--plugin-dir", folder, "-o", out)
+        done = self.works("embed", model, "--tokens", tokens_of(), "--hidden", *flags, "--json").json()
+        shape, hidden = read_npy(out)
+        self.assertEqual(list(shape), done["shape"])
+        self.assertEqual(shape, (len(tokens_of().split(",")), 64))
+        # The last layer's product with the head, done here, gives the logits.
+        head = self.folder / "head.npy"
+        self.works("inspect", model, "--tensor", "lm_head.weight", "-o", head)
+        (vocab, d), weights = read_npy(head)
+        self.works("logits", model, "--tokens", tokens_of(), *flags)
+        _, want = read_npy(out)
+        row = shape[0] - 1
+        got = [sum(weights[v * d + i] * hidden[row * d + i] for i in range(d)) for v in range(vocab)]
+        expected = want[row * vocab:(row + 1) * vocab]
+        self.assertLess(max(abs(a - b) for a, b in zip(got, expected)), 1e-4 * max(map(abs, expected)))
+        by_text = self.works("embed", model, "Some text", "--hidden", *flags, "--json").json()
+        self.assertEqual(by_text["shape"][1], 64)
+
+
 class Hostile(Outside):
     def unusable(self, data, *words):
         folder = self.directory()
@@ -207,9 +246,7 @@ class Hostile(Outside):
         shutil.copytree(project, build, ignore=shutil.ignore_patterns("build"))
         text = (build / "template.cpp").read_text()
         (build / "template.cpp").write_text(text + "\n__attribute__((constructor)) static void crash() { __builtin_trap(); }\n")
-        run(CMAKE, "-S", build, "-B", build / "build", f"-DCMAKE_PREFIX_PATH={prefix}", env={**CLEAN, "CXX": os.environ["CXX"]})
-        run(CMAKE, "--build", build / "build", env=CLEAN)
-        model, folder = self.copy_hf(config=rename_config), self.directory(build / "build/template.so")
+        model, folder = self.copy_hf(config=rename_config), self.directory(build_project(build))
         self.refused("run", model, "--tokens", "1", "-n", "1", "--plugin-dir", folder, names=["ExampleForCausalLM"])
         shutil.copy(plugin, folder / "good.so")
         self.works("run", model, "--tokens", "1", "-n", "1", "--temp", "0", "--ids", "--plugin-dir", folder)

@@ -20,7 +20,8 @@ std::vector<CommandRow> command_table(const CLI::App& app) {
         for (const std::string& s : option->get_snames()) flag.names.push_back("-" + s);
         for (const std::string& l : option->get_lnames()) flag.names.push_back("--" + l);
         if (flag.names.empty()) flag.names.push_back(option->get_name(true));
-        if (!flag.positional && option->get_items_expected_max() > 0) flag.value = option->get_type_name().substr(0, option->get_type_name().find(":"));
+        if (!flag.positional && option->get_items_expected_max() > 0)
+          flag.value = option->get_type_name().substr(0, option->get_type_name().find(":"));
         row.flags.push_back(std::move(flag));
       }
       members.push_back(std::move(row));
