@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.hpp"
@@ -107,6 +108,8 @@ class Step {
   void run();
   /// Logits [n_vocab] of row `index`; valid until this Step goes.
   std::span<const float> logits(int64_t index) const;
+  /// Any output of the graph by its name, as the executable has it; valid as long.
+  std::span<const float> output(std::string_view name) const { return runner_.executable_.output(name); }
 
  private:
   Runner& runner_;

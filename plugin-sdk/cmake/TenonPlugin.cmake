@@ -1,4 +1,5 @@
-# tenon_plugin(<name> [SOURCES ...]): the plugin <name>.so in lib/tenon/plugins of the build, from <name>.cpp by default.
+# tenon_plugin(<name> [SOURCES ...]): the plugin <name>.so, from <name>.cpp by default, in TENON_PLUGIN_OUTPUT_DIRECTORY or
+# else in the build directory of the calling file. `cmake --install` puts it where an installed tenon looks for plugins.
 # It shows one symbol, brings its own C++ runtime and needs nothing but libc, so that plugins of different compilers and
 # the host can live in one process: each option below closes one way in which they would see each other.
 # TENON_PLUGIN_VENDOR and TENON_PLUGIN_LICENSE, where set, go into the note.
@@ -12,9 +13,11 @@ function(tenon_plugin name)
   add_library(${target} MODULE ${arg_SOURCES})
   set_target_properties(${target} PROPERTIES
     OUTPUT_NAME ${name} PREFIX "" SUFFIX .so
-    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/tenon/plugins
     CXX_VISIBILITY_PRESET hidden C_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     SKIP_BUILD_RPATH ON LINK_DEPENDS ${map})
+  if(TENON_PLUGIN_OUTPUT_DIRECTORY)
+    set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${TENON_PLUGIN_OUTPUT_DIRECTORY})
+  endif()
   target_link_libraries(${target} PRIVATE tenon_sdk)
   target_compile_features(${target} PRIVATE cxx_std_20)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Werror -ffunction-sections -fdata-sections

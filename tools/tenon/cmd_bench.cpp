@@ -1,6 +1,5 @@
 // tenon bench: prompt and decode speed, beside what the machine's memory could deliver.
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <memory>
 
@@ -16,11 +15,6 @@ struct BenchOptions {
   ModelOptions model;
   api::BenchOptions bench;
 };
-
-int processors() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
 
 /// Share of the read bandwidth that single-sequence decoding uses; 0 when it was not measured.
 double decode_share(const api::BenchResult& result, uint64_t bytes_per_token, double bandwidth) {
@@ -58,7 +52,8 @@ int run(BenchOptions& o) {
   o.bench.progress = [&](std::string_view what, uint64_t done, uint64_t total) { progress.update(what, done, total); };
   const api::BenchResult result = model.bench(o.bench);
   progress.clear();
-  const double bandwidth = measure_read_bandwidth(o.model.load.threads ? o.model.load.threads : processors());
+  const double bandwidth =
+      measure_read_bandwidth(o.model.plugins.threads ? o.model.plugins.threads : api::machine().processors);
   const double share = decode_share(result, model.info().decode_bytes, bandwidth);
   if (!o.model.plugins.json) {
     print_table(result, bandwidth, share);

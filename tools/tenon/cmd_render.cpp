@@ -17,11 +17,16 @@ struct RenderOptions {
   bool given(const char* flag) const { return command->count(flag) > 0; }
 };
 
+/// Byte for byte, or as one JSON string.
+int print(const RenderOptions& o, const std::string& prompt) {
+  write_out(o.plugins.json ? to_json(prompt) + "\n" : prompt);
+  return 0;
+}
+
 int render_any(const RenderOptions& o) {
   if (!o.given("--template") || !o.given("--context") || o.given("MODEL") || o.given("--tools"))
     fail(ErrorCode::usage, "[render] MODEL with --messages, or --template with --context");
-  write_out(api::render_template(read_input(o.template_file), read_json(o.context), o.now));
-  return 0;
+  return print(o, api::render_template(read_input(o.template_file), read_json(o.context), o.now));
 }
 
 int render(const RenderOptions& o) {
@@ -31,8 +36,7 @@ int render(const RenderOptions& o) {
   options.now = o.now;
   if (o.given("--tools")) options.tools = read_json(o.tools);
   const Value messages = read_json(o.messages);
-  write_out(api::Text::load(resolve_model(o.model)).render(messages, options));
-  return 0;
+  return print(o, api::Text::load(resolve_model(o.model)).render(messages, options));
 }
 
 }  // namespace

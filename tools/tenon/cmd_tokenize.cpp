@@ -67,7 +67,8 @@ struct DetokenizeOptions {
 
 int detokenize(const DetokenizeOptions& o) {
   const std::vector<int32_t> ids = o.ids.empty() ? std::vector<int32_t>() : parse_ids(o.ids, "--ids");
-  write_out(o.vocabulary.load().decode(ids));
+  const std::string text = o.vocabulary.load().decode(ids);
+  write_out(o.vocabulary.plugins.json ? to_json(text) + "\n" : text);
   return 0;
 }
 
@@ -87,7 +88,7 @@ void add_tokenize(CLI::App& app, Commands& commands) {
 
 void add_detokenize(CLI::App& app, Commands& commands) {
   auto o = std::make_shared<DetokenizeOptions>();
-  CLI::App* c = app.add_subcommand("detokenize", "Print the exact bytes of ids");
+  CLI::App* c = app.add_subcommand("detokenize", "Print the exact bytes of ids; with --json a JSON string");
   add_vocabulary_options(*c, o->vocabulary);
   c->add_option("--ids", o->ids, "The ids")->required()->type_name("1,2,3");
   commands.emplace_back(c, [o] { return detokenize(*o); });

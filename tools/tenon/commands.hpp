@@ -13,6 +13,11 @@ using Action = std::function<int()>;
 using Commands = std::vector<std::pair<CLI::App*, Action>>;
 
 void add_run(CLI::App& app, Commands& commands);
+void add_chat(CLI::App& app, Commands& commands);
+void add_list(CLI::App& app, Commands& commands);
+void add_perplexity(CLI::App& app, Commands& commands);
+void add_embed(CLI::App& app, Commands& commands);
+void add_doctor(CLI::App& app, Commands& commands);
 void add_logits(CLI::App& app, Commands& commands);
 void add_bench(CLI::App& app, Commands& commands);
 void add_inspect(CLI::App& app, Commands& commands);
@@ -20,5 +25,7 @@ void add_tokenize(CLI::App& app, Commands& commands);
 void add_detokenize(CLI::App& app, Commands& commands);
 void add_render(CLI::App& app, Commands& commands);
 void add_plugin(CLI::App& app, Commands& commands);
+/// `completion` and `man`, written from the table of all commands.
+void add_manual(CLI::App& app, Commands& commands);
 
 }  // namespace tenon::tool

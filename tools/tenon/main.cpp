@@ -33,7 +33,8 @@ static int run(int argc, char** argv) {
   app.set_version_flag("--version", "tenon " TENON_VERSION);
   app.require_subcommand(1);
   Commands commands;
-  for (auto add : {add_run, add_tokenize, add_detokenize, add_render, add_logits, add_bench, add_inspect, add_plugin})
+  for (auto add : {add_run, add_chat, add_list, add_inspect, add_tokenize, add_detokenize, add_render, add_logits,
+                   add_perplexity, add_embed, add_bench, add_plugin, add_doctor, add_manual})
     add(app, commands);
   try {
     app.parse(argc, argv);

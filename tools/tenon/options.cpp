@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 
 #include "base/mapped_file.hpp"
 
@@ -17,6 +16,9 @@ void add_plugin_options(CLI::App& command, PluginOptions& options) {
   command.add_option("--plugin-dir", options.dirs, "Look for plugins here and nowhere else (repeatable)")
       ->allow_extra_args(false)
       ->type_name("DIR");
+  command.add_option("-t,--threads", options.threads, "Threads; all processors without it")
+      ->type_name("N")
+      ->check(CLI::Range(1, 512));
   command.add_flag("--json", options.json, "Machine-readable output on stdout");
 }
 
@@ -29,9 +31,6 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--ctx", options.load.ctx, "Context in tokens; the model's own without it")
       ->type_name("N")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
-  command.add_option("-t,--threads", options.load.threads, "Threads; all processors without it")
-      ->type_name("N")
-      ->check(CLI::Range(1, 512));
   command.add_option("--arch", options.load.arch, "Use the plugin of this id")->type_name("ID");
   command.add_flag("--allow-unread", options.load.allow_unread, "Config keys that nothing reads are warnings only");
   add_plugin_options(command, options.plugins);
@@ -40,6 +39,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
 api::Model load_model(const ModelOptions& options, const Adjust& adjust) {
   api::LoadOptions load = options.load;
   load.plugin_dirs = options.plugins.paths();
+  load.threads = options.plugins.threads;
   if (adjust) load = adjust(load);
   Progress progress;
   load.progress = [&](std::string_view what, uint64_t done, uint64_t total) { progress.update(what, done, total); };
@@ -53,34 +53,16 @@ api::Model load_model(const ModelOptions& options, const Adjust& adjust) {
   return model;
 }
 
-static fs::path models_dir() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) return fs::path(cache) / "tenon/models";
-  const char* home = std::getenv("HOME");
-  return home && *home ? fs::path(home) / ".cache/tenon/models" : fs::path();
-}
-
-static std::string known_models(const fs::path& dir) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
-    if (it->path().extension() == ".gguf")
-      names.push_back(it->path().stem().string());
-    else if (fs::exists(it->path() / "config.json", error))
-      names.push_back(it->path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
-}
-
 fs::path resolve_model(const std::string& name) {
   std::error_code error;
   if (fs::exists(name, error)) return name;
   if (name.find('/') != std::string::npos) fail(ErrorCode::not_found, "[model] no file or directory {}", name);
-  const fs::path dir = models_dir();
+  const fs::path dir = api::models_dir();
   for (const fs::path& candidate : {dir / (name + ".gguf"), dir / name})
     if (!dir.empty() && !name.empty() && fs::exists(candidate, error)) return candidate;
+  const std::vector<std::string> known = api::model_names(dir);
   fail(ErrorCode::not_found, "[model] {} is no file, no directory and no model of the cache (there: {})", name,
-       known_models(dir));
+       known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
 }
 
 std::vector<int32_t> parse_ids(std::string_view text, std::string_view flag) {

@@ -14,10 +14,11 @@
 
 namespace tenon::tool {
 
-/// Flags of every command that looks at plugins.
+/// Flags of every command.
 struct PluginOptions {
   std::vector<std::string> dirs;
   bool json = false;
+  int threads = 0;
 
   std::vector<std::filesystem::path> paths() const { return {dirs.begin(), dirs.end()}; }
 };

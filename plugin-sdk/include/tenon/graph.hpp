@@ -279,6 +279,8 @@ class Graph {
   /// The rows of x [T, ...] that want logits: [R, ...].
   Tensor wanted_rows(Tensor x) { return op("tenon.take_rows/1", {x.id, input("rows")}, {}); }
   void logits(Tensor x) { check(t_->output(b_, "logits", x.id)); }
+  /// The final state of every token, [T, E]: what an encoder gives.
+  void hidden(Tensor x) { check(t_->output(b_, "hidden", x.id)); }
 
   // ---- for blocks ---------------------------------------------------------------------------------------------
 
