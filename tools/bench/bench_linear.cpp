@@ -23,7 +23,7 @@ namespace {
 struct Options {
   int64_t n = 2048, k = 2048;
   std::vector<int64_t> m = {1, 512};
-  std::vector<std::string> types = {"Q4_0", "Q4_1", "Q8_0", "BF16", "F16", "F32"};
+  std::vector<std::string> types = {"Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "BF16", "F16", "F32"};
   std::string force;
   int threads = 2, repeats = 20;
   int64_t megabytes = 256;

@@ -14,14 +14,15 @@ struct Avx2 {
   static constexpr const char* kF32RowsName = "avx2-f32-rows";
   static constexpr const char* kF32PanelName = "avx2-f32-panel";
   static constexpr int kStreams = 2;
-  static constexpr int kInt8RowsQ4 = 8, kInt8RowsQ8 = 8, kF32Rows = 4;  // most rows before a panel is quicker
+  static constexpr int kInt8Rows = 8, kF32Rows = 4;  // most rows before a panel is quicker
 
   template <int kBytes>
   static TENON_INLINE void prefetch(const std::byte*) {}
 
-  /// Sums of 4 products per dword, w0 with x0 and w1 with x1; bytes of w below 16.
-  static TENON_INLINE Int dot_u4(Int w0, Int x0, Int w1, Int x1) {
-    const Int pairs = _mm256_add_epi16(_mm256_maddubs_epi16(w0, x0), _mm256_maddubs_epi16(w1, x1));  // at most 7620
+  /// Sums of 4 products per dword, w0 with x0 and w1 with x1; bytes of w below 64.
+  static TENON_INLINE Int dot_u8(Int w0, Int x0, Int w1, Int x1) {
+    const Int pairs =
+        _mm256_add_epi16(_mm256_maddubs_epi16(w0, x0), _mm256_maddubs_epi16(w1, x1));  // at most 4 * 63 * 127
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
   }
   /// The same for signed bytes w.
@@ -37,6 +38,7 @@ struct Avx2 {
   using WideFloat = Float;
   static constexpr int kWide = 8;
   static TENON_INLINE Wide broadcast(int32_t v) { return _mm256_set1_epi32(v); }
+  static TENON_INLINE Wide add(Wide a, Wide b) { return _mm256_add_epi32(a, b); }
   static TENON_INLINE WideFloat to_float(Wide v) { return _mm256_cvtepi32_ps(v); }
   static TENON_INLINE WideFloat float_set(float v) { return _mm256_set1_ps(v); }
   static TENON_INLINE WideFloat float_load(const float* p) { return _mm256_load_ps(p); }
@@ -50,14 +52,20 @@ struct Avx2 {
     asm("" : "+x"(v));
   }
 
-  /// What the 16-bit sums of a block start from.
+  /// What 16-bit sums start from.
   static int32_t start_word(int32_t sum01, int32_t sum23) {
     return (sum01 & 0xffff) | static_cast<int32_t>(static_cast<uint32_t>(sum23) << 16);
   }
 
-  /// 4-bit codes, summed in 16 bits: with the offset of -8 in the start word 32 k reach at most 8 * 127 * 16 = 16256,
-  /// without it 15 * 127 * 16 = 30480.
-  struct U4 {
+  /// 8 scales of halves of blocks as U6::scaled wants them: the int16 twice.
+  static TENON_INLINE Int scale_words(Int v) {
+    return _mm256_or_si256(_mm256_and_si256(v, _mm256_set1_epi32(0xffff)), _mm256_slli_epi32(v, 16));
+  }
+
+  /// Codes below 64, summed in 16 bits modulo 2^16: right when the true sum fits, as it does for 4 bits without offset
+  /// (15 * 127 * 16 = 30480), 5 bits around 16 (16 * 127 * 16 = 32512) and halves of blocks of 6 bits around 32 (the
+  /// same).
+  struct U6 {
     static constexpr int kPlanes = 1;
     using Operand = Wide;
     static TENON_INLINE void put(std::byte* p, Int v) { store_int(p, v); }
@@ -72,12 +80,17 @@ struct Avx2 {
       return acc;
     }
     static TENON_INLINE Wide total(Wide acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
+    static TENON_INLINE Wide scaled(Wide acc, const int32_t* words) { return _mm256_madd_epi16(acc, load_int(words)); }
+    template <int kTimes>
+    static TENON_INLINE Wide start(Wide words) {
+      return kTimes == 1 ? words : _mm256_slli_epi16(words, __builtin_ctz(kTimes));
+    }
   };
 
   /// 8-bit codes with their sign moved to the activations: a plane of codes and a plane of magnitudes.
   struct S8 {
     static constexpr int kPlanes = 2;
-    static constexpr Start kStart = Start::zero;
+    static constexpr int kOffset = 0;
     struct Operand {
       Wide code, magnitude;
     };

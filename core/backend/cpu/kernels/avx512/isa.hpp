@@ -15,7 +15,7 @@ struct Avx512Vnni {
   static constexpr const char* kF32RowsName = "avx512-f32-rows";
   static constexpr const char* kF32PanelName = "avx512-f32-panel";
   static constexpr int kStreams = 1;
-  static constexpr int kInt8RowsQ4 = 4, kInt8RowsQ8 = 4, kF32Rows = 4;  // most rows before a panel is quicker
+  static constexpr int kInt8Rows = 4, kF32Rows = 4;  // most rows before a panel is quicker
 
   /// Into L2 8 KiB ahead, into L1 2 KiB ahead, for every line of kBytes. May point past the mapping: a hint only.
   template <int kBytes>
@@ -26,8 +26,8 @@ struct Avx512Vnni {
     }
   }
 
-  /// Sums of 4 products per dword, w0 with x0 and w1 with x1; bytes of w below 16.
-  static TENON_INLINE Int dot_u4(Int w0, Int x0, Int w1, Int x1) {
+  /// Sums of 4 products per dword, w0 with x0 and w1 with x1; bytes of w below 64.
+  static TENON_INLINE Int dot_u8(Int w0, Int x0, Int w1, Int x1) {
     return _mm256_dpbusd_epi32(_mm256_dpbusd_epi32(_mm256_setzero_si256(), w0, x0), w1, x1);
   }
   /// The same for signed bytes w: magnitudes times activations that took over the sign.
@@ -40,6 +40,7 @@ struct Avx512Vnni {
   using WideFloat = __m512;
   static constexpr int kWide = 16;
   static TENON_INLINE Wide broadcast(int32_t v) { return _mm512_set1_epi32(v); }
+  static TENON_INLINE Wide add(Wide a, Wide b) { return _mm512_add_epi32(a, b); }
   static TENON_INLINE WideFloat to_float(Wide v) { return _mm512_cvtepi32_ps(v); }
   static TENON_INLINE WideFloat float_set(float v) { return _mm512_set1_ps(v); }
   static TENON_INLINE WideFloat float_load(const float* p) { return _mm512_load_ps(p); }
@@ -53,14 +54,17 @@ struct Avx512Vnni {
     asm("" : "+v"(v));
   }
 
-  /// What the 32-bit sums of a block start from.
+  /// What 32-bit sums start from.
   static int32_t start_word(int32_t sum01, int32_t sum23) { return sum01 + sum23; }
+
+  /// 8 scales of halves of blocks as Code::scaled wants them.
+  static TENON_INLINE Int scale_words(Int v) { return v; }
 
   /// Unsigned codes times signed activations; kFlip turns signed codes into unsigned ones that are 128 larger.
   template <int kFlip>
   struct Code {
     static constexpr int kPlanes = 1;
-    static constexpr Start kStart = Start::words8;
+    static constexpr int kOffset = kFlip;
     using Operand = Wide;
     static TENON_INLINE void put(std::byte* p, Int v) {
       store_int(p, _mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(kFlip))));
@@ -76,8 +80,15 @@ struct Avx512Vnni {
       return acc;
     }
     static TENON_INLINE Wide total(Wide acc) { return acc; }
+    static TENON_INLINE Wide scaled(Wide acc, const int32_t* words) {
+      return _mm512_mullo_epi32(acc, _mm512_load_si512(words));
+    }
+    template <int kTimes>
+    static TENON_INLINE Wide start(Wide words) {
+      return kTimes == 1 ? words : _mm512_slli_epi32(words, __builtin_ctz(kTimes));
+    }
   };
-  using U4 = Code<0>;
+  using U6 = Code<0>;
   using S8 = Code<0x80>;
 };
 

@@ -25,7 +25,7 @@ struct EmulatedVnni {
   static constexpr const char* kF32RowsName = "emulated-avx512-f32-rows";
   static constexpr const char* kF32PanelName = "emulated-avx512-f32-panel";
   static constexpr int kStreams = 1;
-  static constexpr int kInt8RowsQ4 = 4, kInt8RowsQ8 = 4, kF32Rows = 4;
+  static constexpr int kInt8Rows = 4, kF32Rows = 4;
 
   template <int kBytes>
   static TENON_INLINE void prefetch(const std::byte* p) {
@@ -33,7 +33,7 @@ struct EmulatedVnni {
         _mm_prefetch(reinterpret_cast<const char*>(p) + i + 2048, _MM_HINT_T0);
   }
 
-  static TENON_INLINE Int dot_u4(Int w0, Int x0, Int w1, Int x1) {
+  static TENON_INLINE Int dot_u8(Int w0, Int x0, Int w1, Int x1) {
     return dpbusd(dpbusd(_mm256_setzero_si256(), w0, x0), w1, x1);
   }
   static TENON_INLINE Int dot_s8(Int w0, Int x0, Int w1, Int x1) {
@@ -45,6 +45,9 @@ struct EmulatedVnni {
   using WideFloat = WideFloat512;
   static constexpr int kWide = 16;
   static TENON_INLINE Wide broadcast(int32_t v) { return {_mm256_set1_epi32(v), _mm256_set1_epi32(v)}; }
+  static TENON_INLINE Wide add(Wide a, Wide b) {
+    return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)};
+  }
   static TENON_INLINE WideFloat to_float(Wide v) { return {_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)}; }
   static TENON_INLINE WideFloat float_set(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
   static TENON_INLINE WideFloat float_load(const float* p) { return {_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }
@@ -66,10 +69,12 @@ struct EmulatedVnni {
 
   static int32_t start_word(int32_t sum01, int32_t sum23) { return sum01 + sum23; }
 
+  static TENON_INLINE Int scale_words(Int v) { return v; }
+
   template <int kFlip>
   struct Code {
     static constexpr int kPlanes = 1;
-    static constexpr Start kStart = Start::words8;
+    static constexpr int kOffset = kFlip;
     using Operand = Wide;
     static TENON_INLINE void put(std::byte* p, Int v) {
       store_int(p, _mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(kFlip))));
@@ -81,8 +86,16 @@ struct EmulatedVnni {
       return {dpbusd(acc.low, w.low, x.low), dpbusd(acc.high, w.high, x.high)};
     }
     static TENON_INLINE Wide total(Wide acc) { return acc; }
+    static TENON_INLINE Wide scaled(Wide acc, const int32_t* words) {
+      return {_mm256_mullo_epi32(acc.low, load_int(words)), _mm256_mullo_epi32(acc.high, load_int(words + 8))};
+    }
+    template <int kTimes>
+    static TENON_INLINE Wide start(Wide words) {
+      return {_mm256_slli_epi32(words.low, __builtin_ctz(kTimes)),
+              _mm256_slli_epi32(words.high, __builtin_ctz(kTimes))};
+    }
   };
-  using U4 = Code<0>;
+  using U6 = Code<0>;
   using S8 = Code<0x80>;
 };
 

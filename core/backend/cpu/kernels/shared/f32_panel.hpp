@@ -2,6 +2,7 @@
 // L1 once, then every tile of at most 6 activation rows passes over it with its sums in registers.
 #pragma once
 
+#include "backend/cpu/kernels/shared/f32_expand.hpp"
 #include "backend/cpu/kernels/shared/weights.hpp"
 #include "backend/cpu/linear.hpp"
 
@@ -89,26 +90,69 @@ TENON_NOINLINE void f32_tile(const float* x, const float* panel, int64_t depth, 
   }
 }
 
+/// Weights [k0, k0 + kn) of the panel of columns at n against all activations.
+template <class Isa>
+TENON_INLINE void f32_panel_pass(const LinearCall& c, const float* panel, int64_t n, int64_t k0, int64_t kn) {
+  const Tiles tiles(c.shape.m);
+  const float* const x = reinterpret_cast<const float*>(c.act);
+  const int64_t columns = smaller<int64_t>(2 * Isa::kWide, c.n_end - n);
+  for (int64_t t = 0; t < tiles.count; ++t)
+    with_count<Tiles::kRows>(tiles.rows(t), [&](auto rows) {
+      constexpr int kRows = decltype(rows)::value;
+      f32_tile<Isa, kRows>(x + tiles.first(t) * c.shape.k + k0 * kRows, panel, kn, c.y + tiles.first(t) * c.ldy + n,
+                           c.ldy, columns, k0 == 0);
+    });
+}
+
+template <class Isa>
+constexpr int64_t kF32Depth = 4096 / (2 * Isa::kWide);  // 16 KiB of panel: half of the smallest L1
+
+/// The weights at (n, k0) of kColumns columns as float32 rows of kExpandPiece.
+template <int kColumns>
+void f32_expand_columns(const LinearCall& c, Expand expand, int64_t n, int64_t k0, float* flat) {
+  const DTypeInfo& info = dtype_info(c.shape.w);
+  const int64_t stride = c.shape.k / info.block_elems * info.block_bytes;
+  const int64_t offset = k0 / info.block_elems * info.block_bytes;
+  for (int64_t r = 0; r < smaller<int64_t>(kColumns, c.n_end - n); ++r)
+    expand(c.shape.w, c.w + (n + r) * stride + offset, flat + r * kExpandPiece, smaller(kExpandPiece, c.shape.k - k0));
+}
+
+template <class Isa>
+void run_f32_expanded_panel(const LinearCall& c, Expand expand) {
+  constexpr int kColumns = 2 * Isa::kWide;
+  constexpr int64_t kDepth = kF32Depth<Isa>;
+  alignas(64) float panel[kDepth * kColumns], flat[kExpandPiece * kColumns] = {};
+  for (int64_t n = c.n_begin; n < c.n_end; n += kColumns) {
+    LinearCall rows = c;  // the expanded rows as a product of their own
+    rows.w = reinterpret_cast<const std::byte*>(flat);
+    rows.n_end = smaller<int64_t>(kColumns, c.n_end - n);
+    rows.shape.k = kExpandPiece;
+    for (int64_t k0 = 0; k0 < c.shape.k; k0 += kExpandPiece) {
+      f32_expand_columns<kColumns>(c, expand, n, k0, flat);
+      const int64_t piece = smaller(kExpandPiece, c.shape.k - k0);
+      for (int64_t i = 0; i < piece; i += kDepth) {
+        const int64_t kn = smaller(kDepth, piece - i);
+        f32_fill_panel<DType::f32, kColumns>(rows, 0, i, kn, panel);
+        f32_panel_pass<Isa>(c, panel, n, k0 + i, kn);
+      }
+    }
+  }
+}
+
 template <class Isa>
 void run_f32_panel(const LinearCall& c) {
   constexpr int kColumns = 2 * Isa::kWide;
-  constexpr int64_t kDepth = 4096 / kColumns;  // 16 KiB of panel: half of the smallest L1
+  constexpr int64_t kDepth = kF32Depth<Isa>;
   alignas(64) float panel[kDepth * kColumns];
-  const Tiles tiles(c.shape.m);
-  const float* x = reinterpret_cast<const float*>(c.act);
-  for (int64_t n = c.n_begin; n < c.n_end; n += kColumns) {
-    const int64_t columns = smaller<int64_t>(kColumns, c.n_end - n);
-    for (int64_t k0 = 0; k0 < c.shape.k; k0 += kDepth) {
-      const int64_t kn = smaller(kDepth, c.shape.k - k0);
-      with_weight_type(c.shape.w, [&]<DType T>() { f32_fill_panel<T, kColumns>(c, n, k0, kn, panel); });
-      for (int64_t t = 0; t < tiles.count; ++t)
-        with_count<Tiles::kRows>(tiles.rows(t), [&](auto rows) {
-          constexpr int kRows = decltype(rows)::value;
-          f32_tile<Isa, kRows>(x + tiles.first(t) * c.shape.k + k0 * kRows, panel, kn, c.y + tiles.first(t) * c.ldy + n,
-                               c.ldy, columns, k0 == 0);
-        });
-    }
-  }
+  const bool direct = with_weight_type(c.shape.w, [&]<DType T>() {
+    for (int64_t n = c.n_begin; n < c.n_end; n += kColumns)
+      for (int64_t k0 = 0; k0 < c.shape.k; k0 += kDepth) {
+        const int64_t kn = smaller(kDepth, c.shape.k - k0);
+        f32_fill_panel<T, kColumns>(c, n, k0, kn, panel);
+        f32_panel_pass<Isa>(c, panel, n, k0, kn);
+      }
+  });
+  if (!direct) run_f32_expanded_panel<Isa>(c, expand_function(c.shape.w));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // dequantised in registers.
 #pragma once
 
+#include "backend/cpu/kernels/shared/f32_expand.hpp"
 #include "backend/cpu/kernels/shared/weights.hpp"
 #include "backend/cpu/linear.hpp"
 
@@ -40,14 +41,47 @@ TENON_INLINE void f32_row(const std::byte* w, const LinearCall& c, float* y) {
   }
 }
 
+/// Columns [n_begin, n_end) of a type that is expanded first, a piece at a time.
+template <int M>
+void f32_expanded_rows(const LinearCall& c, Expand expand) {
+  const int64_t k = c.shape.k;
+  const DTypeInfo& info = dtype_info(c.shape.w);
+  alignas(32) float piece[kExpandPiece];
+  for (int64_t n = c.n_begin; n < c.n_end; ++n) {
+    const std::byte* w = c.w + n * (k / info.block_elems * info.block_bytes);
+    Float acc[M][2];
+    TENON_UNROLL for (int m = 0; m < M; ++m) acc[m][0] = acc[m][1] = _mm256_setzero_ps();
+    float rest[M] = {};
+    for (int64_t k0 = 0; k0 < k; k0 += kExpandPiece, w += kExpandPiece / info.block_elems * info.block_bytes) {
+      const int64_t count = smaller(kExpandPiece, k - k0);
+      expand(c.shape.w, w, piece, count);
+      int64_t i = 0;
+      for (; i + 16 <= count; i += 16) {
+        const Float w0 = _mm256_load_ps(piece + i), w1 = _mm256_load_ps(piece + i + 8);
+        TENON_UNROLL for (int m = 0; m < M; ++m) {
+          const float* const x = c.x + m * c.ldx + k0 + i;
+          acc[m][0] = _mm256_fmadd_ps(w0, _mm256_loadu_ps(x), acc[m][0]);
+          acc[m][1] = _mm256_fmadd_ps(w1, _mm256_loadu_ps(x + 8), acc[m][1]);
+        }
+      }
+      for (; i < count; ++i)
+        for (int m = 0; m < M; ++m) rest[m] += piece[i] * c.x[m * c.ldx + k0 + i];
+    }
+    TENON_UNROLL for (int m = 0; m < M; ++m) c.y[m * c.ldy + n] = sum(_mm256_add_ps(acc[m][0], acc[m][1])) + rest[m];
+  }
+}
+
 template <class Isa>
 void run_f32_rows(const LinearCall& c) {
-  with_weight_type(c.shape.w, [&]<DType T>() {
+  const bool direct = with_weight_type(c.shape.w, [&]<DType T>() {
     with_count<kF32RowsMax>(c.shape.m, [&](auto m) {
       const int64_t stride = row_bytes<T>(c.shape.k);
       for (int64_t n = c.n_begin; n < c.n_end; ++n) f32_row<Isa, T, decltype(m)::value>(c.w + n * stride, c, c.y + n);
     });
   });
+  if (direct) return;
+  const Expand expand = expand_function(c.shape.w);
+  with_count<kF32RowsMax>(c.shape.m, [&](auto m) { f32_expanded_rows<decltype(m)::value>(c, expand); });
 }
 
 }  // namespace

@@ -6,11 +6,14 @@
 namespace tenon::cpu {
 namespace {
 
-/// 32 values as q * d. sum01 adds the q whose index is 0 or 1 modulo 4, sum23 the others.
+/// 32 values as q * d. Of each half of 16, sum01 adds the q whose index is 0 or 1 modulo 4, sum23 the others.
 struct Int8Block {
+  int32_t half(int i) const { return sum01[i] + sum23[i]; }
+  int32_t all() const { return half(0) + half(1); }
+
   Int q;
   float d;
-  int32_t sum01, sum23;
+  int32_t sum01[2], sum23[2];
 };
 
 TENON_INLINE Int8Block quantise32(const float* x) {
@@ -25,13 +28,15 @@ TENON_INLINE Int8Block quantise32(const float* x) {
   const Float scale = _mm256_set1_ps(max > 1e-35f ? 127.0f / max : 0.0f);
   Int q[4];
   TENON_UNROLL for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], scale));
-  const Int sums = _mm256_add_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
-  const __m128i by_index = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-  const __m128i by_pair = _mm_hadd_epi32(by_index, by_index);
+  const Int first = _mm256_add_epi32(q[0], q[1]), second = _mm256_add_epi32(q[2], q[3]);
+  const Int by_pair = _mm256_hadd_epi32(first, second);  // 01 23 of both halves, in two parts
+  const __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(by_pair), _mm256_extracti128_si256(by_pair, 1));
   const Int packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
   const Int order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  return {_mm256_permutevar8x32_epi32(packed, order), max > 1e-35f ? max / 127.0f : 0.0f, _mm_cvtsi128_si32(by_pair),
-          _mm_extract_epi32(by_pair, 1)};
+  return {_mm256_permutevar8x32_epi32(packed, order),
+          max > 1e-35f ? max / 127.0f : 0.0f,
+          {_mm_cvtsi128_si32(sums), _mm_extract_epi32(sums, 2)},
+          {_mm_extract_epi32(sums, 1), _mm_extract_epi32(sums, 3)}};
 }
 
 }  // namespace

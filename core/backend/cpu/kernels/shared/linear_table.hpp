@@ -12,32 +12,23 @@ namespace {
 
 inline const char* refuse_int8(const LinearShape& s) {
   if (s.exact) return "rounds activations to int8";
-  if (s.w != DType::q4_0 && s.w != DType::q4_1 && s.w != DType::q8_0) return "no integer kernel for this weight type";
-  if (s.k % 32 != 0) return "k is no multiple of 32";
-  return nullptr;
+  int64_t multiple = 0;
+  with_code_type(s.w, [&]<DType T>() { multiple = Codes<T>::kSuper ? 256 : 32; });
+  if (multiple == 0) return "no integer kernel for this weight type";
+  return s.k % multiple == 0 ? nullptr : "k is no multiple of the weight type's block";
 }
 
 inline const char* refuse_f32(const LinearShape& s) {
-  switch (s.w) {
-    case DType::f32:
-    case DType::f16:
-    case DType::bf16:
-      return nullptr;
-    case DType::q4_0:
-    case DType::q4_1:
-    case DType::q8_0:
-      return s.k % 32 == 0 ? nullptr : "k is no multiple of 32";
-    default:
-      return "no float kernel for this weight type";
-  }
+  const DTypeInfo& info = dtype_info(s.w);
+  if (!info.has_reference) return "the weight type has no reference dequantiser";
+  return s.k % info.block_elems == 0 ? nullptr : "k is no multiple of the weight type's block";
 }
 
 inline const char* kTooManyRows = "too many activation rows: a panel is quicker";
 
 template <class Isa>
 const char* refuse_int8_rows(const LinearShape& s) {
-  const int most = s.w == DType::q8_0 ? Isa::kInt8RowsQ8 : Isa::kInt8RowsQ4;
-  return s.m > most ? kTooManyRows : refuse_int8(s);
+  return s.m > Isa::kInt8Rows ? kTooManyRows : refuse_int8(s);
 }
 
 template <class Isa>

@@ -78,6 +78,13 @@ TENON_INLINE void transpose8(Float v[8]) {
   }
 }
 
+TENON_INLINE void transpose8(Int v[8]) {
+  Float f[8];
+  TENON_UNROLL for (int i = 0; i < 8; ++i) f[i] = _mm256_castsi256_ps(v[i]);
+  transpose8(f);
+  TENON_UNROLL for (int i = 0; i < 8; ++i) v[i] = _mm256_castps_si256(f[i]);
+}
+
 /// 16 bytes of each of 8 rows: out[t] holds dword t of rows 0..7.
 TENON_INLINE void transpose_dwords(const std::byte* const rows[8], int64_t offset, Int out[4]) {
   Int a[4], b[4];
@@ -102,6 +109,21 @@ struct Tiles {
 };
 
 TENON_INLINE int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/// A compile-time row or column count as a value: fn(Count<3>{}).
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+
+/// Calls fn(Count<n>{}) for n in 1..Max.
+template <int Max, typename Fn>
+TENON_INLINE void with_count(int64_t n, Fn&& fn) {
+  if constexpr (Max > 1) {
+    if (n < Max) return with_count<Max - 1>(n, static_cast<Fn&&>(fn));
+  }
+  fn(Count<Max>{});
+}
 
 }  // namespace
 }  // namespace tenon::cpu

@@ -1,4 +1,5 @@
-// The six stored weight types as 32 consecutive float32 values in registers, exactly the reference dequantiser's.
+// Six stored weight types as 32 consecutive float32 values in registers, exactly the reference dequantiser's; others
+// are expanded in memory (f32_expand.hpp).
 // Written from spec/formats.md (block layouts).
 #pragma once
 
@@ -98,55 +99,13 @@ TENON_INLINE void load_some(const std::byte* p, int64_t count, Float w[4]) {
   Weight<T>::load32(padded, w);
 }
 
-/// Calls fn.template operator()<T>() for one of the six types.
+/// Calls fn.template operator()<T>() for one of the six types; false for any other.
 template <typename Fn>
-TENON_INLINE void with_weight_type(DType type, Fn&& fn) {
-  switch (type) {
-    case DType::f32:
-      return fn.template operator()<DType::f32>();
-    case DType::f16:
-      return fn.template operator()<DType::f16>();
-    case DType::bf16:
-      return fn.template operator()<DType::bf16>();
-    case DType::q4_0:
-      return fn.template operator()<DType::q4_0>();
-    case DType::q4_1:
-      return fn.template operator()<DType::q4_1>();
-    case DType::q8_0:
-      return fn.template operator()<DType::q8_0>();
-    default:
-      return;
-  }
-}
-
-/// As with_weight_type for the types that have integer kernels.
-template <typename Fn>
-TENON_INLINE void with_block_type(DType type, Fn&& fn) {
-  switch (type) {
-    case DType::q4_0:
-      return fn.template operator()<DType::q4_0>();
-    case DType::q4_1:
-      return fn.template operator()<DType::q4_1>();
-    case DType::q8_0:
-      return fn.template operator()<DType::q8_0>();
-    default:
-      return;
-  }
-}
-
-/// A compile-time row or column count as a value: fn(Count<3>{}).
-template <int N>
-struct Count {
-  static constexpr int value = N;
-};
-
-/// Calls fn(Count<n>{}) for n in 1..Max.
-template <int Max, typename Fn>
-TENON_INLINE void with_count(int64_t n, Fn&& fn) {
-  if constexpr (Max > 1) {
-    if (n < Max) return with_count<Max - 1>(n, static_cast<Fn&&>(fn));
-  }
-  fn(Count<Max>{});
+TENON_INLINE bool with_weight_type(DType type, Fn&& fn) {
+  const auto try_each = [&]<DType... T>() {
+    return ((type == T ? (fn.template operator()<T>(), true) : false) || ...);
+  };
+  return try_each.template operator()<DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q8_0>();
 }
 
 }  // namespace
