@@ -20,7 +20,6 @@ BELOW = {
 BELOW["api"] = [*BELOW["engine"], "engine", "config"]
 BELOW["server"] = [*BELOW["engine"], "engine", "config"]
 TOOLS = ["api", "base"]  # base: the types that the api's own signatures are made of
-KERNEL_BENCH = [*TOOLS, "tensor", "graph", "backend"]  # tools/bench measures kernels, which no api shows
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
@@ -48,7 +47,7 @@ def sdk_problem(path, quote, target):
 
 def tools_problem(path, quote, target):
     first = target.split("/")[0]
-    if first in BELOW and first not in (KERNEL_BENCH if path.parts[1] == "bench" else TOOLS):
+    if first in BELOW and first not in TOOLS:
         return "tools may include core/api (and core/base) only"
     return "tools do not include the SDK" if first == "tenon" and quote == "<" else None
 

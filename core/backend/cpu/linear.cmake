@@ -15,6 +15,6 @@ if(TENON_TESTS)
   add_library(tenon_cpu_linear_emulated STATIC ${tenon_linear_emulated})
   target_link_libraries(tenon_cpu_linear_emulated PUBLIC tenon_cpu_linear PRIVATE tenon_flags)
   # Runs the whole list on a chosen product: build by name, `ninja bench_linear`.
-  add_executable(bench_linear EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tools/bench/bench_linear.cpp)
+  add_executable(bench_linear EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/bench_linear.cpp)
   target_link_libraries(bench_linear PRIVATE tenon_cpu_linear tenon_base CLI11::CLI11 tenon_flags)
 endif()
