@@ -38,7 +38,7 @@ Isa used_isa() {
 std::vector<LinearImpl> build_list() {
   std::vector<LinearImpl> list;
   const auto add = [&](ImplTable table) { list.insert(list.end(), table.first, table.first + table.count); };
-  add(dnnl_impls());  // float32 weights only: a tenth ahead of the float32 panel (tools/bench/bench_linear.cpp)
+  add(dnnl_impls());  // float32 weights only: a tenth ahead of the float32 panel (tests/bench/bench_linear.cpp)
   if (used_isa() >= Isa::avx512_vnni) add(avx512_vnni_impls());
   if (used_isa() >= Isa::avx2) add(avx2_impls());
   add(reference_impls());
