@@ -2,6 +2,7 @@
 // Mamba 1 in transformers' naming and in its authors', and Falcon-Mamba, which normalises dt, B and C without weights.
 // Written from transformers' modeling_mamba.py and modeling_falcon_mamba.py; revision in tests/golden/mamba/SOURCE.md.
 // Not here: one decay per head (mamba2), attention between the mixers (jamba).
+#include <tenon/blocks/recurrent.hpp>
 #include <tenon/plugin.hpp>
 
 namespace {
@@ -86,14 +87,14 @@ class Mamba final : public Decoder {
     const int64_t E = c_.d_inner, N = c_.d_state, R = c_.rank;
     const Tensor xz = g.linear(x, w("mixer.in_proj", "ssm_in"), 2 * E, c_.proj_bias);  // (T, 2E)
     const Weight conv = Weight(w("mixer.conv1d", "ssm_conv1d")).hf_step(TN_X_RESHAPE);
-    const Tensor u = g.causal_conv1d(g.slice(xz, 0, E), conv, {i, c_.kernel, c_.act, c_.conv_bias});  // (T, E)
-    const Tensor p = g.linear(u, w("mixer.x_proj", "ssm_x"), R + 2 * N);                              // (T, R+2N)
+    const Tensor u = causal_conv1d(g.slice(xz, 0, E), conv, {i, c_.kernel, c_.act, c_.conv_bias});  // (T, E)
+    const Tensor p = g.linear(u, w("mixer.x_proj", "ssm_x"), R + 2 * N);                            // (T, R+2N)
     const Tensor b = normed(g, g.slice(p, R, N)), c = normed(g, g.slice(p, R + N, N));
     Tensor dt = g.linear(normed(g, g.slice(p, 0, R)), w("mixer.dt_proj", "ssm_dt"), E, Bias::required);
     dt = g.unary(dt, "softplus");
     const Weight a = Weight(w("mixer.A_log", "ssm_a")).whole_name().hf_step(TN_X_NEG_EXP);
     const Weight d = Weight(w("mixer.D", "ssm_d")).whole_name();
-    const Tensor y = g.ssm_scan(i, {u, dt, b, c}, a, d);  // (T, E)
+    const Tensor y = ssm_scan(i, {u, dt, b, c}, a, d);  // (T, E)
     return g.linear(g.glu(g.slice(xz, E, E), y, c_.act), w("mixer.out_proj", "ssm_out"), c_.d_model, c_.proj_bias);
   }
 

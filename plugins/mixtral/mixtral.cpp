@@ -1,6 +1,7 @@
 // mixtral: llama's attention with a sparse mixture of SwiGLU experts in each layer (Jiang et al. 2024).
 // Mixtral 8x7B and 8x22B; GGUF files call them "llama" with an expert count.
 // Written from transformers' modeling_mixtral.py; revision in tests/golden/mixtral/SOURCE.md.
+#include <tenon/blocks/experts.hpp>
 #include <tenon/blocks/rope.hpp>
 #include <tenon/plugin.hpp>
 
@@ -73,15 +74,15 @@ class Mixtral final : public Decoder {
 
   Tensor experts(Graph& g, const Scope& w, Tensor x) const {
     const Tensor scores = g.linear(x, w("block_sparse_moe.gate", "ffn_gate_inp"), c_.n_experts);  // (T, X)
-    const Route route = g.moe_route(scores, {.k = c_.n_used, .score = "softmax", .renormalise = true});
+    const Route route = moe_route(scores, {.k = c_.n_used, .score = "softmax", .renormalise = true});
     const auto stack = [&](const char* hf, const std::string& gguf) {  // (X, F, E) or (X, E, F)
       return Weight(w(std::string("block_sparse_moe.experts.{e}.") + hf, gguf + "_exps"))
           .or_named(w("", gguf + ".{e}"))
           .experts(c_.n_experts);
     };
-    return g.moe_ffn(x, route,
-                     {.gate = stack("w1", "ffn_gate"), .up = stack("w3", "ffn_up"), .down = stack("w2", "ffn_down")},
-                     c_.n_experts, c_.d_ff, c_.act);
+    return moe_ffn(x, route,
+                   {.gate = stack("w1", "ffn_gate"), .up = stack("w3", "ffn_up"), .down = stack("w2", "ffn_down")},
+                   c_.n_experts, c_.d_ff, c_.act);
   }
 
   Config c_;

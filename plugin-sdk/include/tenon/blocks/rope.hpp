@@ -33,7 +33,7 @@ class Rope {
   Tensor operator()(Tensor x, Here at = Here::current()) const {
     Graph& g = *x.graph;
     g.locate(at);
-    const Tensor divisors = g.stored_vector({"", "rope_freqs"}, ".weight", d_rot_ / 2, at);
+    const Tensor divisors = g.operand({"", "rope_freqs"}, ".weight", {d_rot_ / 2}, true, at);
     std::vector<Attr> attrs = {{"layout", "neox"},
                                {"n_rot", d_rot_},
                                {"base", theta_},

@@ -1,0 +1,94 @@
+// Weight: a stored tensor by its names in both formats, and what the formats do to it.
+#pragma once
+
+#include <tenon/abi.h>
+
+#include <cstdint>
+#include <string>
+#include <tenon/meta.hpp>
+#include <utility>
+#include <vector>
+
+namespace tenon {
+inline namespace v0 {
+
+/// A module of the checkpoint by its name in both formats ("" where a format lacks it); linears append ".weight" and
+/// ".bias". "{e}" in a name stands for an expert's number: the experts' tensors are stacked.
+struct Names {
+  std::string hf, gguf;
+};
+
+/// A prefix of module names: `Scope{"model.layers.3.", "blk.3."}("self_attn.q_proj", "attn_q")`.
+struct Scope {
+  std::string hf, gguf;
+  Names operator()(const std::string& hf_name, const std::string& gguf_name) const {
+    return {hf_name.empty() ? "" : hf + hf_name, gguf_name.empty() ? "" : gguf + gguf_name};
+  }
+};
+
+/// Where a weight comes from and what the formats do to it.
+class Weight {
+ public:
+  Weight(Names names) : names_{std::move(names)} {}  // NOLINT: a name is a weight
+  Weight(const char* hf, const char* gguf) : names_{{hf, gguf}} {}
+
+  /// Rows are rotary heads: GGUF files of this architecture store them in interleaved order.
+  Weight rope_rows(int64_t n_heads) && { return rope_heads_ = n_heads, std::move(*this); }
+  /// When nothing is stored under its own name it is this weight (a tied head).
+  Weight tied_to(const std::string& hf_name) && { return tied_ = hf_name + ".weight", std::move(*this); }
+  /// A further spelling of the same weight, tried in order.
+  Weight or_named(Names names) && { return names_.push_back(std::move(names)), std::move(*this); }
+  Weight experts(int64_t n) && { return n_experts_ = n, std::move(*this); }
+  /// The names are the tensors' own: nothing is appended to them.
+  Weight whole_name() && { return whole_name_ = true, std::move(*this); }
+  /// What safetensors hold goes through this TN_X_* step (a bias does not); GGUF files already hold the result.
+  Weight hf_step(uint32_t op, double f = 0) && { return hf_steps_.push_back({op, 0, {}, f}), std::move(*this); }
+
+ private:
+  friend class Graph;
+  std::vector<Names> names_;
+  std::vector<tn_xform> hf_steps_;
+  bool whole_name_ = false;
+  int64_t rope_heads_ = 0, n_experts_ = 0;
+  std::string tied_;
+};
+
+/// Whether a linear has a bias: never, always, or as the file has one (GGUF has no key that says so).
+enum class Bias { none, required, if_stored };
+/// The flag `hf_key` of config.json; as stored in GGUF.
+inline Bias bias_flag(const Meta& m, const char* hf_key) {
+  if (m.is_gguf()) return Bias::if_stored;
+  return m.get_bool({hf_key}, false) ? Bias::required : Bias::none;
+}
+
+namespace detail {
+
+/// One tn_wsrc with the storage behind its pointers.
+struct Source {
+  std::vector<std::string> names;
+  std::vector<const char*> pointers;
+  std::vector<tn_xform> steps;
+  tn_wsrc src{};
+
+  Source(uint32_t format, const std::string& name, int64_t n_experts, int64_t rope_heads,
+         const std::vector<tn_xform>& more_steps = {}) {
+    const size_t at = name.find("{e}");
+    if (at == std::string::npos)
+      names = {name};
+    else
+      for (int64_t e = 0; e < n_experts; ++e)
+        names.push_back(name.substr(0, at) + std::to_string(e) + name.substr(at + 3));
+    if (names.size() != 1 || at != std::string::npos) steps.push_back({TN_X_STACK, 0, {}, 0});
+    if (rope_heads && format == TN_FORMAT_GGUF) steps.push_back({TN_X_ROPE_UNPERMUTE, 0, {rope_heads}, 0});
+    steps.insert(steps.end(), more_steps.begin(), more_steps.end());
+    for (const std::string& n : names) pointers.push_back(n.c_str());
+    src = {sizeof src,      format,      static_cast<uint32_t>(names.size()), static_cast<uint32_t>(steps.size()),
+           pointers.data(), steps.data()};
+  }
+  Source(Source&&) = default;  // the vectors keep their heap blocks, so the pointers stay true
+};
+
+}  // namespace detail
+
+}  // namespace v0
+}  // namespace tenon
