@@ -148,10 +148,9 @@ class Graph {
   /// x within [lo, hi], elementwise; either may be infinite.
   Tensor clamp(Tensor x, double lo, double hi, Here at = Here::current()) {
     locate(at);
-    std::vector<Attr> bounds;
-    if (lo != -HUGE_VAL) bounds.push_back({"lo", lo});
-    if (hi != HUGE_VAL) bounds.push_back({"hi", hi});
-    return op("tenon.clamp/1", {x.id}, bounds);
+    if (lo == -HUGE_VAL) return op("tenon.clamp/1", {x.id}, {{"hi", hi}});
+    if (hi == HUGE_VAL) return op("tenon.clamp/1", {x.id}, {{"lo", lo}});
+    return op("tenon.clamp/1", {x.id}, {{"lo", lo}, {"hi", hi}});
   }
   /// cap * tanh(x / cap), elementwise.
   Tensor softcap(Tensor x, double cap, Here at = Here::current()) {
