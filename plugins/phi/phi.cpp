@@ -18,7 +18,8 @@ struct Config : Dims {  // quoted words are config.json's own and GGUF's own
         d_ff(m.need_int({"intermediate_size", "feed_forward_length"})),
         eps(m.get_eps({"layer_norm_eps", "attention.layer_norm_epsilon"}, 1e-5)),
         act(activation(m, "hidden_act", "gelu_new")),
-        qk_norm(m.get_bool({"qk_layernorm"}, false)),
+        qk_norm(m.is_gguf() ? !m.tensor_shape("blk.0.attn_q_norm.weight").empty()
+                            : m.get_bool({"qk_layernorm"}, false)),
         rope(m, d_head, 1e4, 0.5) {}
   int64_t d_ff;
   double eps;
