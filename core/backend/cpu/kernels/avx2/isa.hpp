@@ -11,6 +11,7 @@ namespace {
 struct Avx2 {
   static constexpr const char* kInt8RowsName = "avx2-int8-rows";
   static constexpr const char* kInt8PanelName = "avx2-int8-panel";
+  static constexpr const char* kInt16PanelName = "avx2-int16-panel";
   static constexpr const char* kF32RowsName = "avx2-f32-rows";
   static constexpr const char* kF32PanelName = "avx2-f32-panel";
   static constexpr int kStreams = 2;
@@ -50,6 +51,18 @@ struct Avx2 {
   template <typename V>
   static TENON_INLINE void hold(V& v) {
     asm("" : "+x"(v));
+  }
+
+  static TENON_INLINE Wide load(const int32_t* p) {
+    Wide v = _mm256_load_si256(reinterpret_cast<const Int*>(p));
+    hold(v);
+    return v;
+  }
+  /// Adds the two products of int16 to each dword.
+  static TENON_INLINE Wide dot_s16(Wide acc, Wide w, Wide x) {
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(w, x));
+    hold(acc);
+    return acc;
   }
 
   /// What 16-bit sums start from.

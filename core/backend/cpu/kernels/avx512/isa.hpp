@@ -12,6 +12,7 @@ namespace {
 struct Avx512Vnni {
   static constexpr const char* kInt8RowsName = "avx512-vnni-int8-rows";
   static constexpr const char* kInt8PanelName = "avx512-vnni-int8-panel";
+  static constexpr const char* kInt16PanelName = "avx512-vnni-int16-panel";
   static constexpr const char* kF32RowsName = "avx512-f32-rows";
   static constexpr const char* kF32PanelName = "avx512-f32-panel";
   static constexpr int kStreams = 1;
@@ -52,6 +53,18 @@ struct Avx512Vnni {
   template <typename V>
   static TENON_INLINE void hold(V& v) {
     asm("" : "+v"(v));
+  }
+
+  static TENON_INLINE Wide load(const int32_t* p) {
+    Wide v = _mm512_load_si512(p);
+    hold(v);
+    return v;
+  }
+  /// Adds the two products of int16 to each dword.
+  static TENON_INLINE Wide dot_s16(Wide acc, Wide w, Wide x) {
+    acc = _mm512_dpwssd_epi32(acc, w, x);
+    hold(acc);
+    return acc;
   }
 
   /// What 32-bit sums start from.

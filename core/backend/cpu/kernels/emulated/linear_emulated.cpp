@@ -22,6 +22,7 @@ struct WideFloat512 {
 struct EmulatedVnni {
   static constexpr const char* kInt8RowsName = "emulated-vnni-int8-rows";
   static constexpr const char* kInt8PanelName = "emulated-vnni-int8-panel";
+  static constexpr const char* kInt16PanelName = "emulated-vnni-int16-panel";
   static constexpr const char* kF32RowsName = "emulated-avx512-f32-rows";
   static constexpr const char* kF32PanelName = "emulated-avx512-f32-panel";
   static constexpr int kStreams = 1;
@@ -66,6 +67,12 @@ struct EmulatedVnni {
   }
   template <typename V>
   static TENON_INLINE void hold(V&) {}
+
+  static TENON_INLINE Wide load(const int32_t* p) { return {load_int(p), load_int(p + 8)}; }
+  /// Adds the two products of int16 to each dword.
+  static TENON_INLINE Wide dot_s16(Wide acc, Wide w, Wide x) {
+    return add(acc, {_mm256_madd_epi16(w.low, x.low), _mm256_madd_epi16(w.high, x.high)});
+  }
 
   static int32_t start_word(int32_t sum01, int32_t sum23) { return sum01 + sum23; }
 
