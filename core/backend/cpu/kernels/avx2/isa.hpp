@@ -15,7 +15,7 @@ struct Avx2 {
   static constexpr const char* kF32RowsName = "avx2-f32-rows";
   static constexpr const char* kF32PanelName = "avx2-f32-panel";
   static constexpr int kStreams = 2;
-  static constexpr int kInt8Rows = 8, kF32Rows = 4;  // most rows before a panel is quicker
+  static constexpr int kInt8Rows = 8, kF32Rows = 8;  // most rows before a panel is quicker
 
   template <int kBytes>
   static TENON_INLINE void prefetch(const std::byte*) {}

@@ -16,7 +16,7 @@ struct Avx512Vnni {
   static constexpr const char* kF32RowsName = "avx512-f32-rows";
   static constexpr const char* kF32PanelName = "avx512-f32-panel";
   static constexpr int kStreams = 1;
-  static constexpr int kInt8Rows = 4, kF32Rows = 4;  // most rows before a panel is quicker
+  static constexpr int kInt8Rows = 8, kF32Rows = 8;  // most rows before a panel is quicker
 
   /// Into L2 8 KiB ahead, into L1 2 KiB ahead, for every line of kBytes. May point past the mapping: a hint only.
   template <int kBytes>

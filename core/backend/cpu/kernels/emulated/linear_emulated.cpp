@@ -26,7 +26,7 @@ struct EmulatedVnni {
   static constexpr const char* kF32RowsName = "emulated-avx512-f32-rows";
   static constexpr const char* kF32PanelName = "emulated-avx512-f32-panel";
   static constexpr int kStreams = 1;
-  static constexpr int kInt8Rows = 4, kF32Rows = 4;
+  static constexpr int kInt8Rows = 8, kF32Rows = 8;
 
   template <int kBytes>
   static TENON_INLINE void prefetch(const std::byte* p) {

@@ -9,36 +9,51 @@
 namespace tenon::cpu {
 namespace {
 
-constexpr int kF32RowsMax = 4;
+constexpr int kF32RowsMax = 8;
 
-/// One weight row against M activation rows.
-template <class Isa, DType T, int M>
-TENON_INLINE void f32_row(const std::byte* w, const LinearCall& c, float* y) {
-  constexpr int kSums = M == 1 ? 4 : M == 2 ? 2 : 1;  // enough independent chains to hide the latency of an FMA
-  Float acc[M][kSums];
-  TENON_UNROLL for (int m = 0; m < M; ++m) TENON_UNROLL for (int s = 0; s < kSums; ++s) acc[m][s] = _mm256_setzero_ps();
-  const int64_t k = c.shape.k, whole = k / 32 * 32;
+/// R consecutive weight rows from `w` on against M activation rows from `x` on.
+template <class Isa, DType T, int R, int M>
+TENON_INLINE void f32_row_block(const std::byte* w, const LinearCall& c, const float* x, float* y) {
+  constexpr int kSums = R * M >= 4 ? 1 : 4 / (R * M);  // enough independent chains to hide the latency of an FMA
+  Float acc[R][M][kSums];
+  TENON_UNROLL for (int r = 0; r < R; ++r) TENON_UNROLL for (int m = 0; m < M; ++m)
+      TENON_UNROLL for (int s = 0; s < kSums; ++s) acc[r][m][s] = _mm256_setzero_ps();
+  const int64_t k = c.shape.k, whole = k / 32 * 32, stride = row_bytes<T>(k);
+  const auto add = [&](const Float v[R][4], const float* at, int64_t ld) TENON_LAMBDA_INLINE {
+    TENON_UNROLL for (int j = 0; j < 4; ++j) TENON_UNROLL for (int m = 0; m < M; ++m) {
+      const Float b = _mm256_loadu_ps(at + m * ld + 8 * j);
+      TENON_UNROLL for (int r = 0; r < R; ++r) acc[r][m][j % kSums] = _mm256_fmadd_ps(v[r][j], b, acc[r][m][j % kSums]);
+    }
+  };
+  Float v[R][4];
   for (int64_t i = 0; i < whole; i += 32, w += Weight<T>::kBytes32) {
-    Isa::template prefetch<Weight<T>::kBytes32>(w);
-    Float v[4];
-    Weight<T>::load32(w, v);
-    TENON_UNROLL for (int m = 0; m < M; ++m) TENON_UNROLL for (int j = 0; j < 4; ++j) acc[m][j % kSums] =
-        _mm256_fmadd_ps(v[j], _mm256_loadu_ps(c.x + m * c.ldx + i + 8 * j), acc[m][j % kSums]);
+    TENON_UNROLL for (int r = 0; r < R; ++r) {
+      Isa::template prefetch<Weight<T>::kBytes32>(w + r * stride);
+      Weight<T>::load32(w + r * stride, v[r]);
+    }
+    add(v, x + i, c.ldx);
   }
   if (whole < k) {
-    Float v[4];
-    load_some<T>(w, k - whole, v);
-    TENON_UNROLL for (int m = 0; m < M; ++m) {
-      alignas(32) float x[32] = {};
-      __builtin_memcpy(x, c.x + m * c.ldx + whole, static_cast<size_t>(k - whole) * sizeof(float));
-      TENON_UNROLL for (int j = 0; j < 4; ++j) acc[m][j % kSums] =
-          _mm256_fmadd_ps(v[j], _mm256_load_ps(x + 8 * j), acc[m][j % kSums]);
-    }
+    alignas(32) float rest[M][32] = {};
+    for (int r = 0; r < R; ++r) load_some<T>(w + r * stride, k - whole, v[r]);
+    for (int m = 0; m < M; ++m)
+      __builtin_memcpy(rest[m], x + m * c.ldx + whole, static_cast<size_t>(k - whole) * sizeof(float));
+    add(v, rest[0], 32);
   }
-  TENON_UNROLL for (int m = 0; m < M; ++m) {
-    TENON_UNROLL for (int s = 1; s < kSums; ++s) acc[m][0] = _mm256_add_ps(acc[m][0], acc[m][s]);
-    y[m * c.ldy] = sum(acc[m][0]);
+  TENON_UNROLL for (int r = 0; r < R; ++r) TENON_UNROLL for (int m = 0; m < M; ++m) {
+    TENON_UNROLL for (int s = 1; s < kSums; ++s) acc[r][m][0] = _mm256_add_ps(acc[r][m][0], acc[r][m][s]);
+    y[m * c.ldy + r] = sum(acc[r][m][0]);
   }
+}
+
+/// R weight rows against all M activation rows, at most 4 at a time: 16 registers hold no more. The second pass finds
+/// the weights in L1.
+template <class Isa, DType T, int R, int M>
+TENON_INLINE void f32_row_passes(const LinearCall& c, int64_t n) {
+  constexpr int kFirst = M <= 4 ? M : (M + 1) / 2;
+  const std::byte* const w = c.w + n * row_bytes<T>(c.shape.k);
+  f32_row_block<Isa, T, R, kFirst>(w, c, c.x, c.y + n);
+  if constexpr (kFirst < M) f32_row_block<Isa, T, R, M - kFirst>(w, c, c.x + kFirst * c.ldx, c.y + kFirst * c.ldy + n);
 }
 
 /// Columns [n_begin, n_end) of a type that is expanded first, a piece at a time.
@@ -75,8 +90,10 @@ template <class Isa>
 void run_f32_rows(const LinearCall& c) {
   const bool direct = with_weight_type(c.shape.w, [&]<DType T>() {
     with_count<kF32RowsMax>(c.shape.m, [&](auto m) {
-      const int64_t stride = row_bytes<T>(c.shape.k);
-      for (int64_t n = c.n_begin; n < c.n_end; ++n) f32_row<Isa, T, decltype(m)::value>(c.w + n * stride, c, c.y + n);
+      constexpr int kM = decltype(m)::value, kR = kM == 1 ? 1 : 2;
+      int64_t n = c.n_begin;
+      for (; n + kR <= c.n_end; n += kR) f32_row_passes<Isa, T, kR, kM>(c, n);
+      for (; n < c.n_end; ++n) f32_row_passes<Isa, T, 1, kM>(c, n);
     });
   });
   if (direct) return;

@@ -10,6 +10,7 @@
 
 #define TENON_UNROLL _Pragma("GCC unroll 16")
 #define TENON_INLINE inline __attribute__((always_inline))
+#define TENON_LAMBDA_INLINE __attribute__((always_inline))
 #define TENON_NOINLINE __attribute__((noinline))
 
 namespace tenon::cpu {
