@@ -20,7 +20,7 @@ using Int = __m256i;
 using Float = __m256;
 
 template <typename T>
-TENON_INLINE T smaller(T a, T b) {
+TENON_INLINE constexpr T smaller(T a, T b) {
   return a < b ? a : b;
 }
 
