@@ -114,10 +114,29 @@ double rope_choice(const RopeSpec& spec, int64_t planned_len);
 /// tenon.attention/1
 struct AttentionSpec {
   float scale = 1;
-  float softcap = 0;   // 0: none
-  int64_t window = 0;  // of its state
+  float softcap = 0;         // 0: none
+  int64_t window = 0;        // of its state
+  std::vector<float> alibi;  // by query head, or empty
 };
 AttentionSpec attention_spec(const Graph& graph, const Node& node);
+/// What an alibi slope adds to q.k for a key at `position`: a product of bfloat16, as the published models were
+/// trained.
+float alibi_bias(float slope, int64_t position);
+
+/// tenon.encoder_attention/1
+struct EncoderAttentionSpec {
+  float scale = 1;
+  float softcap = 0;    // 0: none
+  int64_t radius = -1;  // -1: every key of the sequence
+};
+EncoderAttentionSpec encoder_attention_spec(const Node& node);
+
+/// tenon.pool/1
+enum class PoolMode : uint8_t { mean, first, last };
+PoolMode pool_mode(const Node& node);
+
+/// True when a sequence's rows must come in one step, as some of them look ahead.
+bool needs_whole_sequences(const Graph& graph);
 
 /// tenon.moe_route/1
 enum class RouteScore : uint8_t { softmax, sigmoid, softmax_selected };

@@ -13,7 +13,7 @@ import subprocess
 import time
 import unittest
 
-from support import DENSE, EXPERTS, PLUGINS, TENON, Case, read_npy, tenon
+from support import DENSE, ENCODER, EXPERTS, PLUGINS, TENON, Case, read_npy, tenon
 
 TEMPLATE = b"{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}<assistant>"
 
@@ -204,9 +204,28 @@ class Embed(Case):
         out = self.folder / "x.npy"
         for given in (("--tokens", "1,2,3"), ("Some text",)):
             self.refused("embed", DENSE / "hf", *given, "--hidden", "-o", out, names=["hidden", "llama"], status=(1,))
-        self.refused("embed", DENSE / "hf", "Some text", names=["--hidden"])
+        self.refused("embed", DENSE / "hf", "Some text", names=["embedding", "llama"], status=(1,))
         self.refused("embed", DENSE / "hf", "--hidden", "-o", out, status=(2,))
         self.assertFalse(out.exists())
+
+    def test_one_vector_for_a_text(self):
+        for model in (ENCODER / "hf", ENCODER / "model.gguf"):
+            plain = self.works("embed", model, "Some text").json()
+            self.assertEqual(len(plain), 48)
+            self.assertAlmostEqual(sum(x * x for x in plain), 1, places=4)
+            whole = self.works("embed", model, "Some text", "--json").json()
+            self.assertEqual(whole["embedding"], plain)
+            self.assertGreater(whole["prompt_tokens"], 1)
+            self.works("embed", model, "Some text", "-o", self.folder / "v.npy")
+            self.assertIn(b"'shape': (48, )", (self.folder / "v.npy").read_bytes()[:128])
+
+    def test_an_encoder_takes_texts_whole_and_continues_none(self):
+        model, long = ENCODER / "hf", ",".join(["5"] * 129)
+        self.refused("run", model, "--tokens", "1,2,3", "-n", "2", "--ids", names=["encoder"], status=(1,))
+        self.refused("perplexity", model, "--file", "-", stdin=b"Some words, and more.", names=["encoder"], status=(1,))
+        self.refused("embed", model, "--tokens", long, names=["129", "128"], status=(1,))
+        self.works("embed", model, "--tokens", long, "--ctx", "200")
+        self.refused("embed", model, "--tokens", "1,320", names=["320"], status=(2,))
 
 
 class Manual(Case):

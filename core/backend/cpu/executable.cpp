@@ -27,6 +27,8 @@ constexpr FactoryEntry kFactories[] = {
     {"tenon.layer_norm/1", make_norm},
     {"tenon.rope/1", make_rope},
     {"tenon.attention/1", make_attention},
+    {"tenon.encoder_attention/1", make_encoder_attention},
+    {"tenon.pool/1", make_pool},
     {"tenon.add/1", make_elementwise},
     {"tenon.mul/1", make_elementwise},
     {"tenon.scale_shift/1", make_elementwise},

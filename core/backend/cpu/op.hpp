@@ -151,6 +151,8 @@ std::unique_ptr<CpuOp> make_norm(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_rope(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_rope_table(CompileCtx&, RopeTable&);
 std::unique_ptr<CpuOp> make_attention(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_encoder_attention(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_pool(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_elementwise(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_view(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_slice(CompileCtx&, const FusedNode&);

@@ -75,6 +75,8 @@ Kernel make_slice(Run&, const Node&);
 Kernel make_take_rows(Run&, const Node&);
 Kernel make_rope(Run&, const Node&);
 Kernel make_attention(Run&, const Node&);
+Kernel make_encoder_attention(Run&, const Node&);
+Kernel make_pool(Run&, const Node&);
 Kernel make_causal_conv1d(Run&, const Node&);
 Kernel make_ssm_scan(Run&, const Node&);
 Kernel make_moe_route(Run&, const Node&);

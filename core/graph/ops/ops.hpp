@@ -12,6 +12,7 @@ extern const OpDef kAdd, kMul, kScaleShift, kUnary, kGlu, kSoftcap, kClamp;
 extern const OpDef kReshape, kSlice, kTakeRows;
 extern const OpDef kRope, kPositionScale;
 extern const OpDef kAttention;
+extern const OpDef kEncoderAttention, kPool;
 extern const OpDef kCausalConv1d, kSsmScan;
 extern const OpDef kMoeRoute, kMoeFfn;
 extern const OpDef kLinearGroup, kLinearGlu, kLinearAdd;

@@ -39,7 +39,7 @@ bool has(const string& text, std::initializer_list<const char*> parts) {
 }  // namespace
 
 TEST_CASE("every op has an id, a contract and sane counts") {
-  CHECK(all_ops().size() == 24);
+  CHECK(all_ops().size() == 26);
   for (const OpDef& op : all_ops()) {
     CAPTURE(op.id);
     CHECK(find_op(op.id) == &op);
@@ -85,7 +85,12 @@ TEST_CASE("attention, rope and experts infer their shapes") {
   CHECK(b.shape(b.op("tenon.position_scale/1", {q, pos}, growth)) == Shape{T, 4, 8});
   CHECK(b.shape(b.op("tenon.attention/1", {q, k, v, b.weight("s", {4})}, {{"scale", 0.5}}, {b.kv(2, 8, 6)})) ==
         Shape{T, 4, 6});
+  Attrs slopes = {{"scale", 0.5}, {"alibi", std::vector<double>{0.5, 0.25, 0.1, 0.01}}};
+  CHECK(b.shape(b.op("tenon.attention/1", {q, k, v}, slopes, {b.kv(2, 8, 6)})) == Shape{T, 4, 6});
+  CHECK(b.shape(b.op("tenon.encoder_attention/1", {q, k, v}, {{"scale", 0.5}, {"radius", int64_t{4}}})) ==
+        Shape{T, 4, 6});
   const ValueId x = b.rows({16});
+  CHECK(b.shape(b.op("tenon.pool/1", {x, b.input("rows")}, {{"mode", string("mean")}})) == Shape{kDimRows, 16});
   const auto route =
       b.ops("tenon.moe_route/1", {x, b.weight("rb", {16})},
             {{"k", int64_t{2}}, {"score", string("sigmoid")}, {"renormalise", int64_t{1}}, {"scale", 2.5}});
@@ -222,6 +227,42 @@ TEST_CASE("rope and attention refuse what does not fit") {
   CHECK(has(attend(b.rows({3, 8}), k, v, b.kv(2, 8, 6)), {"3 query heads", "2 key heads"}));
   CHECK(has(attend(q, k, v, 0), {"state id 0"}));
   CHECK(has(refusal([&] { b.op("tenon.attention/1", {q, k, v}, {{"scale", 1.0}}); }), {"0 states, expected 1"}));
+  const Attrs few = {{"scale", 1.0}, {"alibi", std::vector<double>{0.5, 0.25}}};
+  CHECK(has(refusal([&] { b.op("tenon.attention/1", {q, k, v}, few, {b.kv(2, 8, 6)}); }),
+            {"2 alibi slopes for 4 query heads"}));
+}
+
+TEST_CASE("ops that look ahead refuse what does not fit, and are found") {
+  GraphBuilder b;
+  const ValueId q = b.rows({4, 8}), k = b.rows({2, 8}), v = b.rows({2, 6}), x = b.rows({16}), rows = b.input("rows");
+  const auto attend = [&](std::vector<ValueId> in, Attrs more) {
+    Attrs attrs = {{"scale", 1.0}};
+    for (auto& [key, value] : more) attrs[key] = value;
+    return refusal([&] { b.op("tenon.encoder_attention/1", std::move(in), attrs); });
+  };
+  CHECK(!needs_whole_sequences(b.graph));
+  CHECK(has(attend({b.rows({3, 8}), k, v}, {}), {"3 query heads", "2 key heads"}));
+  CHECK(has(attend({q, b.rows({2, 9}), v}, {}), {"differ in head dimension"}));
+  CHECK(has(attend({q, k, b.rows({4, 6})}, {}), {"differ in heads"}));
+  CHECK(has(attend({q, k, v}, {{"radius", int64_t{-2}}}), {"radius -2 is below -1"}));
+  CHECK(has(attend({q, k, v}, {{"softcap", -1.0}}), {"softcap -1 is below 0"}));
+  CHECK(has(attend({q, k, x}, {}), {"rank 2, expected 3"}));
+  const auto pool = [&](ValueId from, ValueId at, const char* mode) {
+    return refusal([&] { b.op("tenon.pool/1", {from, at}, {{"mode", string(mode)}}); });
+  };
+  CHECK(has(pool(q, rows, "mean"), {"rank 3, expected 2"}));
+  CHECK(has(pool(x, rows, "cls"), {"unknown mode \"cls\"", "mean first last"}));
+  CHECK(has(pool(x, x, "mean"), {"expected i32"}));
+  CHECK(attend({q, k, v}, {}) == "");
+  CHECK(needs_whole_sequences(b.graph));
+}
+
+TEST_CASE("alibi is a product of bfloat16") {
+  CHECK(alibi_bias(0.5f, 7) == 3.5f);
+  CHECK(alibi_bias(0.3f, 0) == 0);
+  CHECK(alibi_bias(0.3f, 1) == 0.30078125f);
+  CHECK(alibi_bias(0.3f, 100) == 30.125f);  // 30.078125 before it is rounded
+  CHECK(alibi_bias(0.3f, 257) == 77);       // as at 256: a position too has 8 bits
 }
 
 TEST_CASE("experts refuse what does not fit") {

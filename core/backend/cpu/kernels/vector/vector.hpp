@@ -27,14 +27,16 @@ inline constexpr int kAttnPage = 32;  // keys per page, as kPageTokens
 
 /// The running softmax of some queries that look at the same keys. Rows of `q` are dk apart, rows of `acc` dv_pad.
 struct AttnTile {
-  int64_t nq, dk, dv_pad;  // dv_pad: dv rounded up to 16
-  float softcap;           // 0: none
-  bool half;               // keys and values are float16, else float32
-  const float* q;          // [nq][dk], already multiplied by the score's scale
-  const int32_t *lo, *hi;  // [nq] first and last visible key position
-  float *max, *sum, *acc;  // [nq], [nq], [nq][dv_pad]
-  float* s;                // [nq][32] scratch: scores, then weights
-  float *kf, *vf;          // [dk][32] and [32][dv_pad] scratch, used for halves when nq is large
+  int64_t nq, dk, dv_pad;       // dv_pad: dv rounded up to 16
+  float softcap;                // 0: none
+  bool half;                    // keys and values are float16, else float32
+  const float* q;               // [nq][dk], already multiplied by the score's scale
+  const int32_t *lo, *hi;       // [nq] first and last visible key position
+  float *max, *sum, *acc;       // [nq], [nq], [nq][dv_pad]
+  float* s;                     // [nq][32] scratch: scores, then weights
+  float *kf, *vf;               // [dk][32] and [32][dv_pad] scratch, used for halves when nq is large
+  const float* bias = nullptr;  // [n_bias][32], joins the scores of the page; query i uses row i % n_bias
+  int64_t n_bias = 1;
 };
 
 /// 16 channels of a selective scan over a sequence's rows: h = exp(dt a) h + dt b x, y = sum over n of c h, + d x.
