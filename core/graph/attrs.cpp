@@ -70,6 +70,8 @@ float apply_activation(Activation act, float value) {
 
 float norm_eps(const Node& node) { return static_cast<float>(attr_or<double>(node, "eps", 0)); }
 
+int64_t norm_groups(const Node& node) { return attr_or<int64_t>(node, "groups", 1); }
+
 Activation node_activation(const Node& node) {
   const std::string name = attr_or<std::string>(node, "act", "");
   const std::optional<Activation> act = activation_from_name(name);
@@ -85,6 +87,22 @@ ScaleShift scale_shift(const Node& node) {
   return {static_cast<float>(attr_or<double>(node, "scale", 1)), static_cast<float>(attr_or<double>(node, "shift", 0))};
 }
 
+ClampSpec clamp_spec(const Node& node) {
+  constexpr double kTop = std::numeric_limits<float>::max();
+  return {static_cast<float>(attr_or<double>(node, "min", -kTop)),
+          static_cast<float>(attr_or<double>(node, "max", kTop))};
+}
+
+Broadcast broadcast(const Graph& graph, const Node& node) {
+  const Shape &a = graph.value(node.inputs[0]).shape, &b = graph.value(node.inputs[1]).shape;
+  Broadcast spec;
+  spec.one_value = b.back() != a.back();
+  if (b.size() == a.size()) return spec;
+  spec.rows = 1;
+  for (size_t i = 0; i + 1 < b.size(); ++i) spec.rows *= b[i];
+  return spec;
+}
+
 float softcap(const Node& node) { return static_cast<float>(attr_or<double>(node, "cap", 1)); }
 
 SliceSpec slice_spec(const Node& node) {
@@ -98,6 +116,8 @@ AttentionSpec attention_spec(const Graph& graph, const Node& node) {
   if (!node.states.empty()) spec.window = graph.state(node.states[0]).window;
   return spec;
 }
+
+float delta_scale(const Node& node) { return static_cast<float>(attr_or<double>(node, "scale", 1)); }
 
 RouteSpec route_spec(const Node& node) {
   RouteSpec spec;

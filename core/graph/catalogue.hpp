@@ -52,8 +52,10 @@ enum class Activation : uint8_t {
 std::optional<Activation> activation_from_name(std::string_view name);
 float apply_activation(Activation act, float x);  // the reference definition
 
-/// tenon.rms_norm/1, tenon.layer_norm/1
+/// tenon.rms_norm/1, tenon.layer_norm/1, tenon.l2_norm/1
 float norm_eps(const Node& node);
+/// tenon.rms_norm/1, tenon.layer_norm/1: runs of the last axis with statistics of their own
+int64_t norm_groups(const Node& node);
 /// tenon.glu/1, tenon.unary/1, tenon.causal_conv1d/1, tenon.moe_ffn/1, host.linear_glu: attribute "act"
 Activation node_activation(const Node& node);
 /// tenon.embed/1 "scale" (default 1); tenon.scale_shift/1 "scale", "shift"
@@ -61,6 +63,18 @@ struct ScaleShift {
   float scale = 1, shift = 0;
 };
 ScaleShift scale_shift(const Node& node);
+/// tenon.clamp/1
+struct ClampSpec {
+  float min, max;
+};
+ClampSpec clamp_spec(const Node& node);
+/// tenon.add/1, tenon.sub/1, tenon.mul/1: row r of a (all axes but the last together) meets row r of b, or row r %
+/// rows.
+struct Broadcast {
+  int64_t rows = 0;        // of b; 0: as many as a has
+  bool one_value = false;  // a row of b is one value
+};
+Broadcast broadcast(const Graph& graph, const Node& node);
 /// tenon.softcap/1: attribute "cap"
 float softcap(const Node& node);
 /// tenon.slice/1: elements [start, start + length) of the last axis
@@ -99,6 +113,9 @@ struct AttentionSpec {
   int64_t window = 0;  // of its state
 };
 AttentionSpec attention_spec(const Graph& graph, const Node& node);
+
+/// tenon.gated_delta_rule/1: attribute "scale"
+float delta_scale(const Node& node);
 
 /// tenon.moe_route/1
 enum class RouteScore : uint8_t { softmax, sigmoid, softmax_selected };

@@ -1,4 +1,4 @@
-// Elementwise ops: add, mul, scale_shift, unary, glu, softcap.
+// Elementwise ops: add, sub, mul, scale_shift, unary, glu, softcap, clamp.
 #include "graph/ops/ops.hpp"
 
 namespace tenon::ops {
@@ -7,8 +7,9 @@ static void infer_binary(Graph& graph, Node& node) {
   OpCheck op(graph, node, {});
   const Shape a = op.f32(0, "a");
   const Shape& b = op.f32_or_weight(1, "b");
-  if (b != a && b != Shape{a.back()})
-    op.bad("b {} matches neither a {} nor its last axis", shape_text(b), shape_text(a));
+  bool fits = !b.empty() && b.size() <= a.size() && (b.back() == a.back() || b.back() == 1);
+  for (size_t i = 1; fits && i < b.size(); ++i) fits = b[b.size() - 1 - i] == a[a.size() - 1 - i];
+  if (!fits) op.bad("b {} is no trailing part of a {}", shape_text(b), shape_text(a));
   op.result(Elem::f32, a);
 }
 
@@ -38,24 +39,23 @@ static void infer_softcap(Graph& graph, Node& node) {
   op.result(Elem::f32, Shape(op.f32(0, "x")));
 }
 
-const OpDef kAdd = {"tenon.add/1",
-                    "a f32 [..., D]\n"
-                    "b f32 or weight, the shape of a, or [D] broadcast over the leading axes\n"
-                    "-> f32 [..., D]: a + b",
-                    2,
-                    2,
-                    1,
-                    0,
+static void infer_clamp(Graph& graph, Node& node) {
+  OpCheck op(graph, node, {{"min", AttrKind::real}, {"max", AttrKind::real}});
+  const ClampSpec spec = clamp_spec(node);
+  if (spec.min > spec.max) op.bad("min {} is above max {}", spec.min, spec.max);
+  op.result(Elem::f32, Shape(op.f32(0, "x")));
+}
+
+#define TENON_BROADCAST_B \
+  "b f32 or weight, the shape of a or its trailing axes, of which the last may be 1: one value a row\n"
+
+const OpDef kAdd = {"tenon.add/1", "a f32 [..., D]\n" TENON_BROADCAST_B "-> f32 [..., D]: a + b", 2, 2, 1, 0,
                     infer_binary};
 
-const OpDef kMul = {"tenon.mul/1",
-                    "a f32 [..., D]\n"
-                    "b f32 or weight, the shape of a, or [D] broadcast over the leading axes\n"
-                    "-> f32 [..., D]: a * b",
-                    2,
-                    2,
-                    1,
-                    0,
+const OpDef kSub = {"tenon.sub/1", "a f32 [..., D]\n" TENON_BROADCAST_B "-> f32 [..., D]: a - b", 2, 2, 1, 0,
+                    infer_binary};
+
+const OpDef kMul = {"tenon.mul/1", "a f32 [..., D]\n" TENON_BROADCAST_B "-> f32 [..., D]: a * b", 2, 2, 1, 0,
                     infer_binary};
 
 const OpDef kScaleShift = {"tenon.scale_shift/1",
@@ -99,5 +99,15 @@ const OpDef kSoftcap = {"tenon.softcap/1",
                         1,
                         0,
                         infer_softcap};
+
+const OpDef kClamp = {"tenon.clamp/1",
+                      "x f32 [...]\n"
+                      "-> f32 [...]: x limited to [min, max]\n"
+                      "min real, max real: no limit where absent",
+                      1,
+                      1,
+                      1,
+                      0,
+                      infer_clamp};
 
 }  // namespace tenon::ops
