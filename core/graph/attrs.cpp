@@ -87,12 +87,6 @@ ScaleShift scale_shift(const Node& node) {
   return {static_cast<float>(attr_or<double>(node, "scale", 1)), static_cast<float>(attr_or<double>(node, "shift", 0))};
 }
 
-ClampSpec clamp_spec(const Node& node) {
-  constexpr double kTop = std::numeric_limits<float>::max();
-  return {static_cast<float>(attr_or<double>(node, "min", -kTop)),
-          static_cast<float>(attr_or<double>(node, "max", kTop))};
-}
-
 Broadcast broadcast(const Graph& graph, const Node& node) {
   const Shape &a = graph.value(node.inputs[0]).shape, &b = graph.value(node.inputs[1]).shape;
   Broadcast spec;

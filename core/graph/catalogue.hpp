@@ -63,11 +63,6 @@ struct ScaleShift {
   float scale = 1, shift = 0;
 };
 ScaleShift scale_shift(const Node& node);
-/// tenon.clamp/1
-struct ClampSpec {
-  float min, max;
-};
-ClampSpec clamp_spec(const Node& node);
 /// tenon.add/1, tenon.sub/1, tenon.mul/1: row r of a (all axes but the last together) meets row r of b, or row r %
 /// rows.
 struct Broadcast {

@@ -34,7 +34,6 @@ constexpr FactoryEntry kFactories[] = {
     {"tenon.mul/1", make_elementwise},
     {"tenon.scale_shift/1", make_elementwise},
     {"tenon.softcap/1", make_elementwise},
-    {"tenon.clamp/1", make_elementwise},
     {"tenon.unary/1", make_elementwise},
     {"tenon.glu/1", make_elementwise},
     {"tenon.reshape/1", make_view},

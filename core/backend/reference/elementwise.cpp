@@ -1,5 +1,4 @@
-// add, sub, mul, scale_shift, unary, glu, softcap, clamp.
-#include <algorithm>
+// add, sub, mul, scale_shift, unary, glu, softcap.
 #include <cmath>
 
 #include "backend/reference/run.hpp"
@@ -63,10 +62,6 @@ Kernel make_unary(Run&, const Node& node) {
 
 Kernel make_softcap(Run&, const Node& node) {
   return unary(node, [cap = softcap(node)](float x) { return cap * std::tanh(x / cap); });
-}
-
-Kernel make_clamp(Run&, const Node& node) {
-  return unary(node, [c = clamp_spec(node)](float x) { return std::clamp(x, c.min, c.max); });
 }
 
 }  // namespace tenon::reference

@@ -1,4 +1,4 @@
-// Elementwise ops: add, sub, mul, scale_shift, unary, glu, softcap, clamp.
+// Elementwise ops: add, sub, mul, scale_shift, unary, glu, softcap.
 #include "graph/ops/ops.hpp"
 
 namespace tenon::ops {
@@ -36,13 +36,6 @@ static void infer_softcap(Graph& graph, Node& node) {
   OpCheck op(graph, node, {{"cap", AttrKind::real, Need::required}});
   const double cap = op.finite("cap", 0);
   if (cap <= 0) op.bad("cap {} is not above 0", cap);
-  op.result(Elem::f32, Shape(op.f32(0, "x")));
-}
-
-static void infer_clamp(Graph& graph, Node& node) {
-  OpCheck op(graph, node, {{"min", AttrKind::real}, {"max", AttrKind::real}});
-  const ClampSpec spec = clamp_spec(node);
-  if (spec.min > spec.max) op.bad("min {} is above max {}", spec.min, spec.max);
   op.result(Elem::f32, Shape(op.f32(0, "x")));
 }
 
@@ -99,15 +92,5 @@ const OpDef kSoftcap = {"tenon.softcap/1",
                         1,
                         0,
                         infer_softcap};
-
-const OpDef kClamp = {"tenon.clamp/1",
-                      "x f32 [...]\n"
-                      "-> f32 [...]: x limited to [min, max]\n"
-                      "min real, max real: no limit where absent",
-                      1,
-                      1,
-                      1,
-                      0,
-                      infer_clamp};
 
 }  // namespace tenon::ops

@@ -8,7 +8,7 @@ namespace tenon::ops {
 extern const OpDef kEmbed;
 extern const OpDef kLinear;
 extern const OpDef kRmsNorm, kLayerNorm, kL2Norm, kRowSum;
-extern const OpDef kAdd, kSub, kMul, kScaleShift, kUnary, kGlu, kSoftcap, kClamp;
+extern const OpDef kAdd, kSub, kMul, kScaleShift, kUnary, kGlu, kSoftcap;
 extern const OpDef kReshape, kSlice, kTakeRows;
 extern const OpDef kRope;
 extern const OpDef kAttention;

@@ -62,7 +62,7 @@ TEST_CASE("a group norm equals a norm of each head") {
     for (float y : run_steps(*make_backend(name, 1), g.graph, g.weights(1), {{{0, 4}}}, {})[0]) CHECK(y == 0);
 }
 
-TEST_CASE("broadcasts over rows and within rows, and clamps") {
+TEST_CASE("broadcasts over rows and within rows") {
   for (const char* op : {"tenon.add/1", "tenon.sub/1", "tenon.mul/1"}) {
     CAPTURE(op);
     TestGraph g;
@@ -71,12 +71,9 @@ TEST_CASE("broadcasts over rows and within rows, and clamps") {
          {g.data("same", {4, 19}), g.data("per head", {4, 1}), g.typed("row", {19}),
           g.typed("matrix", {4, 19}, DType::f16), g.typed("per row", {4, 1}), g.typed("one", {1})})
       y = g.op(op, {y, other});
-    g.output(g.op("tenon.clamp/1", {y}, {{"min", -0.5}, {"max", 0.75}}));
+    g.output(y);
     check_graph(g);
   }
-  TestGraph g;
-  g.output(g.op("tenon.clamp/1", {g.data("x", {19})}, {{"min", 0.25}}));
-  check_graph(g, {0, 0});
 }
 
 TEST_CASE("elementwise ops, forced on every instruction set") {
