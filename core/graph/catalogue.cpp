@@ -10,12 +10,14 @@
 namespace tenon {
 
 std::span<const OpDef> all_ops() {
-  static const std::array kOps = {
-      ops::kEmbed,      ops::kLinear,   ops::kRmsNorm, ops::kLayerNorm,   ops::kL2Norm,    ops::kRowSum,
-      ops::kAdd,        ops::kSub,      ops::kMul,     ops::kScaleShift,  ops::kUnary,     ops::kGlu,
-      ops::kSoftcap,    ops::kReshape,  ops::kSlice,   ops::kRope,        ops::kAttention, ops::kCausalConv1d,
-      ops::kTokenShift, ops::kSsmScan,  ops::kSsdScan, ops::kWkv6,        ops::kWkv7,      ops::kGatedDeltaRule,
-      ops::kTakeRows,   ops::kMoeRoute, ops::kMoeFfn,  ops::kLinearGroup, ops::kLinearGlu, ops::kLinearAdd};
+  static const std::array kOps = {ops::kEmbed,      ops::kLinear,         ops::kRmsNorm,   ops::kLayerNorm,
+                                  ops::kL2Norm,     ops::kRowSum,         ops::kAdd,       ops::kSub,
+                                  ops::kMul,        ops::kScaleShift,     ops::kUnary,     ops::kGlu,
+                                  ops::kSoftcap,    ops::kClamp,          ops::kReshape,   ops::kSlice,
+                                  ops::kRope,       ops::kPositionScale,  ops::kAttention, ops::kCausalConv1d,
+                                  ops::kTokenShift, ops::kSsmScan,        ops::kSsdScan,   ops::kWkv6,
+                                  ops::kWkv7,       ops::kGatedDeltaRule, ops::kTakeRows,  ops::kMoeRoute,
+                                  ops::kMoeFfn,     ops::kLinearGroup,    ops::kLinearGlu, ops::kLinearAdd};
   return kOps;
 }
 

@@ -34,6 +34,8 @@ constexpr FactoryEntry kFactories[] = {
     {"tenon.mul/1", make_elementwise},
     {"tenon.scale_shift/1", make_elementwise},
     {"tenon.softcap/1", make_elementwise},
+    {"tenon.clamp/1", make_elementwise},
+    {"tenon.position_scale/1", make_position_scale},
     {"tenon.unary/1", make_elementwise},
     {"tenon.glu/1", make_elementwise},
     {"tenon.reshape/1", make_view},

@@ -8,9 +8,9 @@ namespace tenon::ops {
 extern const OpDef kEmbed;
 extern const OpDef kLinear;
 extern const OpDef kRmsNorm, kLayerNorm, kL2Norm, kRowSum;
-extern const OpDef kAdd, kSub, kMul, kScaleShift, kUnary, kGlu, kSoftcap;
+extern const OpDef kAdd, kSub, kMul, kScaleShift, kUnary, kGlu, kSoftcap, kClamp;
 extern const OpDef kReshape, kSlice, kTakeRows;
-extern const OpDef kRope;
+extern const OpDef kRope, kPositionScale;
 extern const OpDef kAttention;
 extern const OpDef kCausalConv1d, kTokenShift, kSsmScan;
 extern const OpDef kSsdScan, kWkv6, kWkv7, kGatedDeltaRule;

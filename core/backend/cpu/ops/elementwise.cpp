@@ -1,4 +1,4 @@
-// add, sub and mul (with broadcasts over rows and within rows), scale_shift, softcap, unary and glu.
+// add, sub and mul (with broadcasts over rows and within rows), scale_shift, softcap, clamp, unary and glu.
 #include <algorithm>
 
 #include "backend/cpu/op.hpp"
@@ -24,7 +24,7 @@ static_assert(static_cast<int>(Activation::sqrt) == static_cast<int>(VecAct::sqr
 /// Elements per piece handed out: enough to be worth the hand-out.
 constexpr int64_t kPieceElems = 4096;
 
-enum class Kind : uint8_t { add, sub, mul, scale_shift, softcap, unary, glu };
+enum class Kind : uint8_t { add, sub, mul, scale_shift, softcap, clamp, unary, glu };
 
 Kind kind_of(std::string_view op) {
   if (op == "tenon.add/1") return Kind::add;
@@ -32,6 +32,7 @@ Kind kind_of(std::string_view op) {
   if (op == "tenon.mul/1") return Kind::mul;
   if (op == "tenon.scale_shift/1") return Kind::scale_shift;
   if (op == "tenon.softcap/1") return Kind::softcap;
+  if (op == "tenon.clamp/1") return Kind::clamp;
   if (op == "tenon.unary/1") return Kind::unary;
   return Kind::glu;
 }
@@ -71,6 +72,7 @@ class ElementwiseOp final : public CpuOp {
   Broadcast broadcast_;
   VecAct act_ = VecAct::identity;
   float scale_ = 1, shift_ = 0;
+  ClampSpec clamp_{};
   std::string why_;
   const VectorKernels& kernels_;
 };
@@ -88,6 +90,7 @@ ElementwiseOp::ElementwiseOp(CompileCtx& ctx, const FusedNode& fused)
   }
   if (kind_ == Kind::unary || kind_ == Kind::glu) act_ = static_cast<VecAct>(node_activation(node));
   if (kind_ == Kind::softcap) scale_ = tenon::softcap(node);
+  if (kind_ == Kind::clamp) clamp_ = clamp_spec(node);
   if (kind_ == Kind::scale_shift) {
     scale_ = scale_shift(node).scale;
     shift_ = scale_shift(node).shift;
@@ -108,6 +111,8 @@ void ElementwiseOp::apply(int64_t at, int64_t b_at, int64_t n) const {
       return kernels_.scale_shift(a, scale_, shift_, y, n);
     case Kind::softcap:
       return kernels_.softcap(a, scale_, y, n);
+    case Kind::clamp:
+      return kernels_.clamp(a, clamp_.lo, clamp_.hi, y, n);
     case Kind::unary:
       return kernels_.unary(act_, a, y, n);
     case Kind::glu:
