@@ -71,6 +71,8 @@ float apply_activation(Activation act, float value) {
 
 float norm_eps(const Node& node) { return static_cast<float>(attr_or<double>(node, "eps", 0)); }
 
+int64_t norm_groups(const Node& node) { return attr_or<int64_t>(node, "groups", 1); }
+
 Activation node_activation(const Node& node) {
   const std::string name = attr_or<std::string>(node, "act", "");
   const std::optional<Activation> act = activation_from_name(name);
@@ -84,6 +86,16 @@ Activation node_activation(const Node& node) {
 
 ScaleShift scale_shift(const Node& node) {
   return {static_cast<float>(attr_or<double>(node, "scale", 1)), static_cast<float>(attr_or<double>(node, "shift", 0))};
+}
+
+Broadcast broadcast(const Graph& graph, const Node& node) {
+  const Shape &a = graph.value(node.inputs[0]).shape, &b = graph.value(node.inputs[1]).shape;
+  Broadcast spec;
+  spec.one_value = b.back() != a.back();
+  if (b.size() == a.size()) return spec;
+  spec.rows = 1;
+  for (size_t i = 0; i + 1 < b.size(); ++i) spec.rows *= b[i];
+  return spec;
 }
 
 float softcap(const Node& node) { return static_cast<float>(attr_or<double>(node, "cap", 1)); }
@@ -144,6 +156,8 @@ bool needs_whole_sequences(const Graph& graph) {
     return node.op == "tenon.encoder_attention/1" || node.op == "tenon.pool/1";
   });
 }
+
+float delta_scale(const Node& node) { return static_cast<float>(attr_or<double>(node, "scale", 1)); }
 
 RouteSpec route_spec(const Node& node) {
   RouteSpec spec;

@@ -148,6 +148,7 @@ OpFactory find_factory(std::string_view op);
 std::unique_ptr<CpuOp> make_embed(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_linear(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_norm(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_row_sum(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_rope(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_rope_table(CompileCtx&, RopeTable&);
 std::unique_ptr<CpuOp> make_attention(CompileCtx&, const FusedNode&);
@@ -159,7 +160,9 @@ std::unique_ptr<CpuOp> make_slice(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_position_scale(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_take_rows(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_causal_conv1d(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_token_shift(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_ssm_scan(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_matrix_state(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_moe_route(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_moe_ffn(CompileCtx&, const FusedNode&);
 

@@ -135,6 +135,62 @@ TEST_CASE("recurrent ops infer their shapes and refuse what does not fit") {
   CHECK(has(scan({x, dt, a, bc, bc}, conv), {"expected recurrent [16, 4]"}));
 }
 
+TEST_CASE("ops over a matrix per head infer their shapes and refuse what does not fit") {
+  GraphBuilder b;
+  const ValueId q = b.rows({4, 6}), v = b.rows({4, 10}), g = b.rows({4}), one = b.rows({1, 6}),
+                hk = b.weight("hk", {4, 6});
+  const ValueId h = b.weight("h", {4});
+  const auto state = [&] { return b.slot_state(StateKind::recurrent, {4, 6, 10}); };
+  CHECK(b.shape(b.op("tenon.ssd_scan/1", {v, g, h, one, one, h}, {}, {state()})) == Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.ssd_scan/1", {v, g, h, q, q}, {}, {state()})) == Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.wkv6/1", {q, q, v, q, hk}, {}, {state()})) == Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.wkv6/1", {q, q, v, hk, hk}, {}, {state()})) == Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.wkv7/1", {q, q, q, v, q, q}, {}, {state()})) == Shape{T, 4, 10});
+  for (ValueId decay : {g, q})
+    CHECK(b.shape(b.op("tenon.gated_delta_rule/1", {one, one, v, decay, g}, {{"scale", 0.5}}, {state()})) ==
+          Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.token_shift/1", {g}, {}, {b.slot_state(StateKind::conv, {1, 4})})) == Shape{T, 4});
+
+  const auto refused = [&](const char* op, std::vector<ValueId> in) {
+    const StateId s = state();
+    return refusal([&] { b.op(op, std::move(in), {}, {s}); });
+  };
+  const ValueId three = b.rows({3, 6});
+  CHECK(has(refused("tenon.ssd_scan/1", {v, g, h, three, three}), {"B [tokens, 3, 6]", "4 heads"}));
+  CHECK(has(refused("tenon.ssd_scan/1", {v, q, h, one, one}), {"dt [tokens, 4, 6]"}));
+  CHECK(has(refused("tenon.ssd_scan/1", {v, g, hk, one, one}), {"A [4, 6]"}));
+  CHECK(has(refused("tenon.ssd_scan/1", {v, g, h, v, v}), {"recurrent [4, 6, 10]", "[4, 10, 10]"}));
+  CHECK(has(refused("tenon.wkv6/1", {q, q, v, g, hk}), {"w [tokens, 4]"}));
+  CHECK(has(refused("tenon.wkv6/1", {q, q, three, q, hk}), {"v [tokens, 3, 6] has other heads"}));
+  CHECK(has(refused("tenon.wkv6/1", {q, v, v, q, hk}), {"k [tokens, 4, 10]"}));
+  CHECK(has(refused("tenon.wkv7/1", {q, q, q, v, q, v}), {"b [tokens, 4, 10]"}));
+  CHECK(has(refused("tenon.gated_delta_rule/1", {three, three, v, g, g}), {"q [tokens, 3, 6]", "4 heads"}));
+  CHECK(has(refused("tenon.gated_delta_rule/1", {q, q, v, v, g}), {"g [tokens, 4, 10]", "[tokens, 4, 6]"}));
+  CHECK(has(refused("tenon.gated_delta_rule/1", {q, q, v, g, q}), {"beta [tokens, 4, 6]"}));
+  CHECK(has(refusal([&] { b.op("tenon.token_shift/1", {g}, {}, {b.slot_state(StateKind::conv, {2, 4})}); }),
+            {"conv [2, 4], expected conv [1, 4]"}));
+}
+
+TEST_CASE("broadcasts, groups and reductions") {
+  GraphBuilder b;
+  const ValueId x = b.rows({4, 6});
+  for (const ValueId other :
+       {x, b.rows({4, 1}), b.weight("b1", {6}), b.weight("b2", {4, 6}), b.weight("b3", {4, 1}), b.weight("b4", {1})})
+    for (const char* op : {"tenon.add/1", "tenon.sub/1", "tenon.mul/1"})
+      CHECK(b.shape(b.op(op, {x, other})) == Shape{T, 4, 6});
+  for (const ValueId other :
+       {b.rows({6}), b.rows({1}), b.weight("c1", {4}), b.weight("c2", {1, 6}), b.weight("c3", {2, 4, 6})})
+    CHECK(has(refusal([&] { b.op("tenon.sub/1", {x, other}); }), {"is no trailing part of a [tokens, 4, 6]"}));
+  CHECK(b.shape(b.op("tenon.row_sum/1", {x})) == Shape{T, 4, 1});
+  CHECK(b.shape(b.op("tenon.l2_norm/1", {x}, {{"eps", 1e-12}})) == Shape{T, 4, 6});
+  const auto norm = [&](int64_t groups) {
+    return refusal([&] { b.op("tenon.rms_norm/1", {x, b.weight("n", {6})}, {{"eps", 1e-5}, {"groups", groups}}); });
+  };
+  CHECK(norm(3) == "");
+  CHECK(has(norm(4), {"4 groups do not divide"}));
+  CHECK(has(norm(0), {"0 groups do not divide"}));
+}
+
 TEST_CASE("states of the same window page together") {
   GraphBuilder b;
   b.kv(1, 4, 4, 128), b.kv(1, 4, 4), b.slot_state(StateKind::conv, {3, 4}), b.kv(1, 4, 4, 128), b.kv(1, 4, 4, 64);
