@@ -149,6 +149,8 @@ void take_source(tn_build& b, GraphWeight& w) {
     if (count > 1)
       fail(ErrorCode::bad_plugin, "[weight {}] tensor {} is taken twice at {}", w.name, n, location_text(w.at));
   }
+  if (sliced && src.names.size() == 1 && src.steps[0].op == XformOp::slice && src.steps[0].axis == 0)
+    b.rows_taken[src.names[0]] += src.steps[0].a[1];
   const Shape got = apply_shape(src.steps, std::move(shapes), w.shape, w.name);
   if (got != w.shape)
     fail(ErrorCode::bad_model, "[{}] tensor {} makes a weight of shape {}, {} was expected at {}",
@@ -376,7 +378,10 @@ std::vector<std::string> tn_build::uncovered_tensors() const {
   std::vector<std::string> out;
   for (const tenon::StoredTensor& t : meta.checkpoint.tensors()) {
     const auto matches = [&](const std::string& glob) { return tenon::glob_match(glob, t.name); };
-    if (!taken.contains(t.name) && std::ranges::none_of(ignored_tensors, matches)) out.push_back(t.name);
+    if (std::ranges::any_of(ignored_tensors, matches)) continue;
+    if (!taken.contains(t.name)) out.push_back(t.name);
+    if (const auto rows = rows_taken.find(t.name); rows != rows_taken.end() && rows->second < t.tensor.shape[0])
+      out.push_back(fmt::format("{} ({} of its {} rows)", t.name, t.tensor.shape[0] - rows->second, t.tensor.shape[0]));
   }
   return out;
 }

@@ -21,7 +21,7 @@ struct tn_build {
   void poison(const std::string& message);
   /// Throws Error{bad_plugin or bad_model} when poisoned.
   void throw_error() const;
-  /// Stored tensors that no weight took and no glob ignores; or that two weights took.
+  /// Stored tensors that no weight took and no glob ignores, and those of whose rows some are no weight's.
   std::vector<std::string> uncovered_tensors() const;
 
   const tn_meta& meta;
@@ -34,8 +34,9 @@ struct tn_build {
   std::map<std::string, tenon::ValueId, std::less<>> inputs;
   std::map<tenon::WeightId, tenon::ValueId> weight_values;
   std::map<std::string, tenon::WeightId, std::less<>> weight_names;
-  std::map<std::string, int, std::less<>> taken;  // stored tensor -> how many weights take it whole
-  std::vector<std::string> ignored_tensors;       // globs of this model's format
+  std::map<std::string, int, std::less<>> taken;           // stored tensor -> how many weights take it whole
+  std::map<std::string, int64_t, std::less<>> rows_taken;  // of tensors that weights take row ranges of
+  std::vector<std::string> ignored_tensors;                // globs of this model's format
 };
 
 namespace tenon {

@@ -38,7 +38,11 @@ class Meta {
   uint32_t type(Key key) const { return t_->type_of(m_, c(key)); }
 
   std::optional<int64_t> find_int(Key key) const { return find<int64_t>(t_->get_i64, key); }
-  std::optional<double> find_real(Key key) const { return find<double>(t_->get_f64, key); }
+  std::optional<double> find_real(Key key) const {
+    const auto v = find<double>(t_->get_f64, key);
+    if (v && std::isnan(*v)) refuse_range(key, "no number");
+    return v;
+  }
   std::optional<std::string> find_text(Key key) const {
     const char* s = nullptr;
     if (t_->get_str(m_, c(key), &s) && s) return std::string(s);

@@ -40,9 +40,12 @@ inline int64_t vocab_rows(const Meta& m, const Names& embedding) {
 /// The activation of a feed-forward block in the vocabulary's spelling, from config.json's own words.
 inline std::string activation(const Meta& m, const char* hf_key, const std::string& fallback) {
   const std::string act = m.get_text({hf_key}, fallback);
-  if (act == "gelu_new" || act == "gelu_pytorch_tanh") return "gelu_tanh";
+  if (act == "gelu_new" || act == "gelu_pytorch_tanh" || act == "gelu_fast") return "gelu_tanh";
   if (act == "gelu") return "gelu_erf";
-  return act == "swish" ? "silu" : act;
+  if (act == "swish") return "silu";
+  for (const char* same : {"silu", "gelu_tanh", "gelu_erf", "relu", "relu2", "sigmoid", "tanh"})
+    if (act == same) return act;
+  throw Refusal("[config] " + std::string(hf_key) + " is " + act + ", which is unknown");
 }
 
 namespace detail {

@@ -60,7 +60,8 @@ TEST_CASE("glob") {
 TEST_CASE("metadata is read by the name of its format") {
   const MemoryCheckpoint hf(
       Format::safetensors,
-      parse_json(R"({"n": 3, "x": {"f": 2.5}, "none": null, "s": "t", "list": [1, 2.5]})", "test"));
+      parse_json(R"({"n": 3, "x": {"f": 2.5}, "none": null, "s": "t", "list": [1, 2.5], "flags": [true, false]})",
+                 "test"));
   const tn_meta meta(hf);
   const tn_meta_v0& t = *tn_meta::table();
   int64_t i = 0;
@@ -79,6 +80,11 @@ TEST_CASE("metadata is read by the name of its format") {
   CHECK(t.array_len(&meta, &list) == 2);
   CHECK(t.elem_f64(&meta, &list, 1, &d) == 1);
   CHECK(t.elem_f64(&meta, &list, 2, &d) == 0);
+  const tn_key flags{"flags", nullptr};
+  CHECK(t.elem_i64(&meta, &flags, 0, &i) == 1);
+  CHECK(i == 1);
+  CHECK(t.elem_i64(&meta, &flags, 1, &i) == 1);
+  CHECK(i == 0);
   CHECK(meta.errors.empty());
 
   const MemoryCheckpoint gguf(Format::gguf, Value(Value::Object{{"general.architecture", "a"}, {"a.count", 7}}));
@@ -104,16 +110,17 @@ TEST_CASE("keys that nobody read are listed; neutral and empty ones are not") {
   const MemoryCheckpoint hf(
       Format::safetensors,
       parse_json(R"({"model_type": "x", "a": 1, "b": {"c": 2, "d": 3}, "zero": 0, "no": false, "nil": null,
-                                           "attention_dropout": 0.1, "odd": 5})",
+                                           "attention_dropout": 0.1, "odd": 5,
+                                           "text_config": {"model_type": "y", "use_cache": true, "left": 6}})",
                  "test"));
   const tn_meta meta(hf);
   int64_t i = 0;
   const tn_key a{"a", nullptr}, c{"b.c", nullptr};
   tn_meta::table()->get_i64(&meta, &a, &i);
   tn_meta::table()->get_i64(&meta, &c, &i);
-  CHECK(meta.unread() == std::vector<std::string>{"b.d = 3", "odd = 5"});
+  CHECK(meta.unread() == std::vector<std::string>{"b.d = 3", "odd = 5", "text_config.left = 6"});
   tn_meta::table()->ignore_key(&meta, "b.*", nullptr, "test");
-  CHECK(meta.unread() == std::vector<std::string>{"odd = 5"});
+  CHECK(meta.unread() == std::vector<std::string>{"odd = 5", "text_config.left = 6"});
 }
 
 TEST_CASE("weight sources: alternatives, ties, optional ones, coverage") {
@@ -136,6 +143,19 @@ TEST_CASE("weight sources: alternatives, ties, optional ones, coverage") {
   tn_build::table()->ignore_tensor(&b, TN_FORMAT_SAFETENSORS, "oth*", "test");
   CHECK(b.uncovered_tensors().empty());
   CHECK(load_weights(b.graph, c)[1].data == load_weights(b.graph, c)[0].data);
+}
+
+TEST_CASE("rows of a fused tensor that no weight takes are left over") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("fused", {5, 3});
+  const tn_meta meta(c);
+  tn_build b(meta, "test");
+  const char* name[] = {"fused"};
+  const tn_xform first{TN_X_SLICE, 0, {0, 2, 0, 0}, 0}, rest{TN_X_SLICE, 0, {2, 3, 0, 0}, 0};
+  CHECK(declare(b, "a", {2, 3}, {source(TN_FORMAT_SAFETENSORS, name, 1, &first, 1)}) == 1);
+  CHECK(b.uncovered_tensors() == std::vector<std::string>{"fused (3 of its 5 rows)"});
+  CHECK(declare(b, "b", {3, 3}, {source(TN_FORMAT_SAFETENSORS, name, 1, &rest, 1)}) == 2);
+  CHECK(b.uncovered_tensors().empty());
 }
 
 TEST_CASE("the first failure poisons the builder and names its place") {

@@ -95,7 +95,8 @@ class Rope {
     const double n_ctx = m.get_real({"max_position_embeddings", "context_length"}, 0);
     const auto original = number(m, "original_max_position_embeddings", "rope.scaling.original_context_length");
     const double ctx = m.get_real({"original_max_position_embeddings"}, original.value_or(n_ctx));
-    if (!(ctx >= 0 && ctx <= INT32_MAX))
+    const bool needed = kind_ != "none" && kind_ != "linear";
+    if (!(ctx >= (needed ? 1 : 0) && ctx <= INT32_MAX))
       m.refuse_range({"original_max_position_embeddings", "rope.scaling.original_context_length"}, std::to_string(ctx));
     original_ctx_ = static_cast<int64_t>(ctx);
     if (!stated && (kind_ == "yarn" || kind_ == "longrope") && ctx > 0 && n_ctx > 0) factor_ = n_ctx / ctx;
@@ -114,7 +115,8 @@ class Rope {
     const Key gguf = {nullptr, "rope.dimension_count"};
     const int64_t n =
         m.get_count(gguf, static_cast<int64_t>(part.value_or(default_part) * static_cast<double>(d_head)));
-    return n > d_head ? m.refuse_range(gguf, std::to_string(n)) : n;
+    const Key named = {"partial_rotary_factor", gguf.gguf};
+    return n < 2 || n % 2 || n > d_head ? m.refuse_range(named, std::to_string(n) + " dims of a head") : n;
   }
   /// `key` under rope_parameters, under rope_scaling, or (rope_theta) at the top.
   std::optional<double> number(const Meta& m, const char* key, const char* gguf) const {
@@ -133,7 +135,9 @@ class Rope {
   if (kind == spelling) return word;
 #include <tenon/blocks/rope_kinds.def>
 #undef ROPE_KIND
-    return kind;
+    for (const char* word : {"none", "linear", "dynamic", "smooth", "yarn", "longrope"})
+      if (kind == word) return kind;
+    throw Refusal("[config] rope_type (rope.scaling.type) is " + kind + ", which is unknown");
   }
   std::string scaling_kind(const Meta& m) const {
     if (m.is_gguf() && !m.tensor_shape("rope_factors_long.weight").empty()) {
@@ -169,9 +173,12 @@ class Rope {
         short_ = m.reals({(object + "short_factor").c_str()});
         long_ = m.reals({(object + "long_factor").c_str()});
       }
+    if (!m.is_gguf() && short_.empty()) m.refuse_range({"rope_scaling.short_factor"}, "empty");
     const auto stated = number(m, "attention_factor", "rope.scaling.attn_factor");
     const double trained = static_cast<double>(original_ctx_);
-    if (trained < 2) m.refuse_range({"original_max_position_embeddings"}, std::to_string(original_ctx_));
+    if (trained < 2)
+      m.refuse_range({"original_max_position_embeddings", "rope.scaling.original_context_length"},
+                     std::to_string(original_ctx_));
     magnitude_ = stated ? *stated : factor_ > 1 ? std::sqrt(1 + std::log(factor_) / std::log(trained)) : 1.0;
   }
 
