@@ -18,27 +18,17 @@ struct FactoryEntry {
   OpFactory make;
 };
 constexpr FactoryEntry kFactories[] = {
-    {"tenon.embed/1", make_embed},
-    {"tenon.linear/1", make_linear},
-    {"host.linear_group", make_linear},
-    {"host.linear_glu", make_linear},
-    {"host.linear_add", make_linear},
-    {"tenon.rms_norm/1", make_norm},
-    {"tenon.layer_norm/1", make_norm},
-    {"tenon.rope/1", make_rope},
-    {"tenon.attention/1", make_attention},
-    {"tenon.add/1", make_elementwise},
-    {"tenon.mul/1", make_elementwise},
-    {"tenon.scale_shift/1", make_elementwise},
-    {"tenon.softcap/1", make_elementwise},
-    {"tenon.unary/1", make_elementwise},
-    {"tenon.glu/1", make_elementwise},
-    {"tenon.reshape/1", make_view},
-    {"tenon.slice/1", make_slice},
-    {"tenon.take_rows/1", make_take_rows},
-    {"tenon.moe_route/1", make_moe_route},
-    {"tenon.moe_ffn/1", make_moe_ffn},
-    {"tenon.causal_conv1d/1", make_causal_conv1d},
+    {"tenon.embed/1", make_embed},         {"tenon.linear/1", make_linear},
+    {"host.linear_group", make_linear},    {"host.linear_glu", make_linear},
+    {"host.linear_add", make_linear},      {"tenon.rms_norm/1", make_norm},
+    {"tenon.layer_norm/1", make_norm},     {"tenon.rope/1", make_rope},
+    {"tenon.attention/1", make_attention}, {"tenon.add/1", make_elementwise},
+    {"tenon.mul/1", make_elementwise},     {"tenon.scale_shift/1", make_elementwise},
+    {"tenon.softcap/1", make_elementwise}, {"tenon.unary/1", make_elementwise},
+    {"tenon.glu/1", make_elementwise},     {"tenon.reshape/1", make_view},
+    {"tenon.slice/1", make_slice},         {"tenon.take_rows/1", make_take_rows},
+    {"tenon.moe_route/1", make_moe_route}, {"tenon.sparse_mixer/1", make_sparse_mixer},
+    {"tenon.moe_ffn/1", make_moe_ffn},     {"tenon.causal_conv1d/1", make_causal_conv1d},
     {"tenon.ssm_scan/1", make_ssm_scan},
 };
 
@@ -175,6 +165,12 @@ void CpuExecutable::run(const Batch& batch, StatePool& states) {
     }
   });
   ctx_.batch = nullptr;
+}
+
+uint64_t CpuExecutable::expert_bytes_read() const {
+  uint64_t sum = 0;
+  for (const Step& step : steps_) sum += step.op->expert_bytes_read();
+  return sum;
 }
 
 std::span<const float> CpuExecutable::output(std::string_view name) const {

@@ -84,6 +84,7 @@ KernelFactory find_kernel(std::string_view op) {
       {"tenon.causal_conv1d/1", make_causal_conv1d},
       {"tenon.ssm_scan/1", make_ssm_scan},
       {"tenon.moe_route/1", make_moe_route},
+      {"tenon.sparse_mixer/1", make_sparse_mixer},
       {"tenon.moe_ffn/1", make_moe_ffn},
       {"host.linear_group", make_linear_group},
       {"host.linear_glu", make_linear_glu},

@@ -44,7 +44,7 @@ Kernel make_mul(Run&, const Node& node) {
 }
 
 Kernel make_glu(Run&, const Node& node) {
-  return binary(node, [act = node_activation(node)](float gate, float up) { return apply_activation(act, gate) * up; });
+  return binary(node, [glu = glu_spec(node)](float gate, float up) { return apply_glu(glu, gate, up); });
 }
 
 Kernel make_scale_shift(Run&, const Node& node) {

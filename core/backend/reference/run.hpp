@@ -76,6 +76,7 @@ Kernel make_attention(Run&, const Node&);
 Kernel make_causal_conv1d(Run&, const Node&);
 Kernel make_ssm_scan(Run&, const Node&);
 Kernel make_moe_route(Run&, const Node&);
+Kernel make_sparse_mixer(Run&, const Node&);
 Kernel make_moe_ffn(Run&, const Node&);
 
 inline double dot(const float* a, const float* b, int64_t n) {

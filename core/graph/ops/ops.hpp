@@ -13,10 +13,12 @@ extern const OpDef kReshape, kSlice, kTakeRows;
 extern const OpDef kRope;
 extern const OpDef kAttention;
 extern const OpDef kCausalConv1d, kSsmScan;
-extern const OpDef kMoeRoute, kMoeFfn;
+extern const OpDef kMoeRoute, kSparseMixer, kMoeFfn;
 extern const OpDef kLinearGroup, kLinearGlu, kLinearAdd;
 
 /// Shape of linear(x, weight `w`, bias `b`): operands by index; checks them all.
 Shape linear_shape(const OpCheck& op, size_t x, size_t w, size_t b);
+/// The attributes of a gated unit: a known act; alpha and limit only where it has them.
+void check_glu(const OpCheck& op, const Node& node);
 
 }  // namespace tenon::ops

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "backend/cpu/op.hpp"
+#include "backend/cpu/ops/glu.hpp"
 #include "base/error.hpp"
 #include "graph/catalogue.hpp"
 
@@ -57,6 +58,7 @@ class ElementwiseOp final : public CpuOp {
   const float* b_ = nullptr;
   bool broadcast_ = false;
   VecAct act_ = VecAct::identity;
+  std::optional<Glu> glu_;
   float scale_ = 1, shift_ = 0;
   std::string why_;
   const VectorKernels& kernels_;
@@ -73,7 +75,8 @@ ElementwiseOp::ElementwiseOp(CompileCtx& ctx, const FusedNode& fused)
     b_ = b.kind == ValueKind::weight ? ctx.weight_f32(node.inputs[1]) : ctx.value(node.inputs[1]).f32();
     broadcast_ = b.shape != ctx.graph.value(node.inputs[0]).shape;
   }
-  if (kind_ == Kind::unary || kind_ == Kind::glu) act_ = static_cast<VecAct>(node_activation(node));
+  if (kind_ == Kind::unary) act_ = static_cast<VecAct>(node_activation(node));
+  if (kind_ == Kind::glu) glu_.emplace(kernels_, node);
   if (kind_ == Kind::softcap) scale_ = tenon::softcap(node);
   if (kind_ == Kind::scale_shift) {
     scale_ = scale_shift(node).scale;
@@ -96,7 +99,7 @@ void ElementwiseOp::apply(int64_t at, int64_t b_at, int64_t n) const {
     case Kind::unary:
       return kernels_.unary(act_, a, y, n);
     case Kind::glu:
-      return kernels_.glu(act_, a, b, y, n);
+      return (*glu_)(a, b, y, n);
   }
 }
 
