@@ -64,7 +64,8 @@ enum class XformOp : uint32_t {  // values of the ABI's TN_X_*
   rope_unpermute = 6,
   add = 7,
   scale = 8,
-  neg_exp = 9
+  neg_exp = 9,
+  mxfp4 = 11
 };
 struct Xform {
   XformOp op;
