@@ -61,7 +61,7 @@ std::vector<int32_t> checkpoint_stop_ids(const Checkpoint& checkpoint, int64_t n
          {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
       add_ids(checkpoint.meta(key), n_vocab, ids);
   } else {
-    add_ids(checkpoint.meta("eos_token_id"), n_vocab, ids);
+    for (const char* key : {"eos_token_id", "text_config.eos_token_id"}) add_ids(checkpoint.meta(key), n_vocab, ids);
     if (const Value* side = checkpoint.side_json("generation_config.json"))
       add_ids(side->find("eos_token_id"), n_vocab, ids);
   }
@@ -193,8 +193,8 @@ void Model::reuse_prefixes(const LoadOptions& options) {
   const auto frequencies = [this](int64_t planned_len) {
     std::string salt;
     for (const RopeSpec& spec : length_ropes_) {
-      const auto f = rope_inv_freq(spec, {}, planned_len);
-      salt.append(reinterpret_cast<const char*>(f.data()), f.size() * sizeof(float));
+      const double choice = rope_choice(spec, planned_len);
+      salt.append(reinterpret_cast<const char*>(&choice), sizeof choice);
     }
     return salt;
   };

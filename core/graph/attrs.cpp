@@ -103,6 +103,21 @@ ScaleShift scale_shift(const Node& node) {
 
 float softcap(const Node& node) { return static_cast<float>(attr_or<double>(node, "cap", 1)); }
 
+ClampSpec clamp_spec(const Node& node) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return {static_cast<float>(attr_or<double>(node, "lo", -kInfinity)),
+          static_cast<float>(attr_or<double>(node, "hi", kInfinity))};
+}
+
+PositionScaleSpec position_scale_spec(const Node& node) {
+  return {attr_or<double>(node, "beta", 0), attr_or<int64_t>(node, "length", 1), attr_or<int64_t>(node, "offset", 0)};
+}
+
+float PositionScaleSpec::at(int32_t position) const {
+  const auto periods = static_cast<double>((position + offset) / length);
+  return static_cast<float>(1 + beta * std::log(1 + periods));
+}
+
 SliceSpec slice_spec(const Node& node) {
   return {attr_or<int64_t>(node, "start", 0), attr_or<int64_t>(node, "length", 0)};
 }

@@ -71,6 +71,18 @@ struct ScaleShift {
 ScaleShift scale_shift(const Node& node);
 /// tenon.softcap/1: attribute "cap"
 float softcap(const Node& node);
+/// tenon.clamp/1: attributes "lo" and "hi", infinite where absent
+struct ClampSpec {
+  float lo, hi;
+};
+ClampSpec clamp_spec(const Node& node);
+/// tenon.position_scale/1
+struct PositionScaleSpec {
+  double beta = 0;
+  int64_t length = 1, offset = 0;
+  float at(int32_t position) const;
+};
+PositionScaleSpec position_scale_spec(const Node& node);
 /// tenon.slice/1: elements [start, start + length) of the last axis
 struct SliceSpec {
   int64_t start = 0, length = 0;
@@ -94,11 +106,18 @@ struct RopeSpec {
   std::vector<double> short_factors, long_factors;   // longrope, n_rot/2 each
 };
 RopeSpec rope_spec(const Node& node);
+/// The lists that tenon.rope/1 takes as operands instead of attributes: operands 3 and 4, values by their ids.
+struct RopeFactorLists {
+  ValueId short_factors = 0, long_factors = 0;
+};
+RopeFactorLists rope_factor_lists(const Node& node);
 /// n_rot/2 inverse frequencies (float64 maths, formulas of transformers' modeling_rope_utils) for a sequence planned to
 /// reach `planned_len` tokens; only dynamic and longrope depend on it. `freq_factors`: empty, or n_rot/2 divisors.
 std::vector<float> rope_inv_freq(const RopeSpec& spec, std::span<const float> freq_factors, int64_t planned_len);
 /// True when the frequencies depend on a sequence's planned length.
 bool rope_depends_on_length(const RopeSpec& spec);
+/// Planned lengths of the same choice have the same frequencies.
+double rope_choice(const RopeSpec& spec, int64_t planned_len);
 
 /// tenon.attention/1
 struct AttentionSpec {

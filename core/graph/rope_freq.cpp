@@ -57,6 +57,11 @@ bool rope_depends_on_length(const RopeSpec& spec) {
   return spec.scaling == RopeScaling::dynamic || spec.scaling == RopeScaling::longrope;
 }
 
+double rope_choice(const RopeSpec& spec, int64_t planned_len) {
+  if (spec.scaling == RopeScaling::dynamic) return dynamic_base(spec, planned_len);
+  return spec.scaling == RopeScaling::longrope && planned_len > spec.original_ctx ? 1 : 0;
+}
+
 std::vector<float> rope_inv_freq(const RopeSpec& spec, std::span<const float> freq_factors, int64_t planned_len) {
   const double base = spec.scaling == RopeScaling::dynamic ? dynamic_base(spec, planned_len) : spec.base;
   const std::vector<double>& factors = planned_len > spec.original_ctx ? spec.long_factors : spec.short_factors;

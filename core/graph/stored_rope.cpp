@@ -27,15 +27,19 @@ bool take_weight(const Graph& graph, const Uses& uses, ValueId id, int64_t heads
   return true;
 }
 
-/// linear -> reshape [T, H, D] -> full-width neox rope -> this operand of an attention, each with no other reader.
+/// linear -> reshape [T, H, D] -> full-width neox rope -> this operand of an attention, each with no other reader. A
+/// clamp may follow the linear and a scale by position the rope: they treat a head's dims alike.
 bool match_side(const Graph& graph, const Uses& uses, ValueId id, Side& side) {
+  if (const Node* scale = uses.sole(graph, id, "tenon.position_scale/1")) id = scale->inputs[0];
   const Node* rope = uses.sole(graph, id, "tenon.rope/1");
   if (!rope) return false;
   const RopeSpec spec = rope_spec(*rope);
   const Shape& shape = graph.value(id).shape;
   if (spec.layout != RopeLayout::neox || spec.n_rot != shape[2]) return false;
   const Node* reshape = uses.sole(graph, rope->inputs[0], "tenon.reshape/1");
-  const Node* linear = reshape ? uses.sole(graph, reshape->inputs[0], "tenon.linear/1") : nullptr;
+  if (!reshape) return false;
+  const Node* clamp = uses.sole(graph, reshape->inputs[0], "tenon.clamp/1");
+  const Node* linear = uses.sole(graph, clamp ? clamp->inputs[0] : reshape->inputs[0], "tenon.linear/1");
   if (!linear || graph.value(linear->outputs[0]).shape != Shape{shape[0], shape[1] * shape[2]}) return false;
   side.rope = uses.producer[id - 1];
   if (!take_weight(graph, uses, linear->inputs[1], shape[1], side)) return false;

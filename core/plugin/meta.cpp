@@ -89,8 +89,8 @@ size_t array_len(const tn_meta* m, const tn_key* key) {
 }
 int32_t elem_i64(const tn_meta* m, const tn_key* key, size_t index, int64_t* out) {
   const Value* v = element(m, key, index);
-  if (!v || !v->is_int()) return 0;
-  *out = v->as_int();
+  if (!v || !(v->is_int() || v->is_bool())) return 0;
+  *out = v->is_bool() ? v->as_bool() : v->as_int();
   return 1;
 }
 int32_t elem_f64(const tn_meta* m, const tn_key* key, size_t index, double* out) {
@@ -204,8 +204,12 @@ std::vector<std::string> tn_meta::unread() const {
     for (size_t end = path.size(); end != std::string::npos && end > 0; end = path.rfind('.', end - 1))
       if (read_keys.contains(std::string_view(path).substr(0, end))) return true;
     const auto matches = [&](std::string_view glob) { return tenon::glob_match(glob, path); };
-    return std::ranges::any_of(ignored_globs, matches) ||
-           (architecture.empty() && std::ranges::any_of(tenon::neutral_config_keys(), matches));
+    if (std::ranges::any_of(ignored_globs, matches)) return true;
+    std::string_view inner = path;
+    for (std::string_view prefix : tenon::text_config_prefixes())
+      if (path.starts_with(prefix)) inner.remove_prefix(prefix.size());
+    const auto neutral = [&](std::string_view glob) { return tenon::glob_match(glob, inner); };
+    return architecture.empty() && std::ranges::any_of(tenon::neutral_config_keys(), neutral);
   };
   std::vector<std::string> out;
   for (const auto& [path, v] : leaves)

@@ -70,4 +70,10 @@ inline std::span<const std::string_view> neutral_config_keys() {
   return keys;
 }
 
+/// Objects of config.json that hold a text model's own config, bookkeeping included.
+inline std::span<const std::string_view> text_config_prefixes() {
+  static constexpr std::string_view prefixes[] = {"text_config.", "llm_config.", "language_config."};
+  return prefixes;
+}
+
 }  // namespace tenon

@@ -86,23 +86,40 @@ def model_of(row, fmt):
     return row / "hf" if fmt == "hf" else row / "model.gguf"
 
 
+def gguf_differs(row):
+    """Why the row's GGUF cannot give the reference's numbers (a window that the format has no key for), or None."""
+    index = row.parent / "index.json"
+    entry = load(index).get(row.name, {}) if index.exists() else {}
+    return None if entry.get("gguf_holds_logits", True) else entry["gguf_why_not"]
+
+
 def run_row():
     row = ARGS.dir
     model, tokens = model_of(row, ARGS.format), load(row / "tokens.json")["tokens"]
     flags = ["--exact"] + (["--backend", ARGS.backend] if ARGS.backend else [])
     plain = logits(model, tokens, *flags)
-    check("logits against the reference", rel_max(plain, np.load(row / "logits.npy")), EXACT)
+    differs = gguf_differs(row) if ARGS.format == "gguf" else None
+    if differs:
+        print(f"the numbers are its own: {differs}")
+        check_equal("shape", list(plain.shape), list(np.load(row / "logits.npy").shape))
+    else:
+        check("logits against the reference", rel_max(plain, np.load(row / "logits.npy")), EXACT)
     if not ARGS.brief:
         n = len(tokens)
         pieces = [n // 3, n // 2 - n // 3, n - n // 2]
         for name, extra in (("chunks", ["--chunks", join(pieces)]), ("decode", ["--decode-from", 5]), ("batch", ["--batch", 3])):
             check(f"{name} against the plain run", rel_max(logits(model, tokens, *flags, *extra), plain), INVARIANT)
         check("the fast path", rel_l2(logits(model, tokens, *flags[1:]), plain), FAST_L2)
+    if differs:
+        return
     want = load(row / "greedy.json")
     check_equal("greedy ids", greedy(model, want["prompt"], len(want["tokens"]), *flags), want["tokens"])
 
 
 def run_same():
+    if gguf_differs(ARGS.dir):
+        print(f"skipped: {gguf_differs(ARGS.dir)}")
+        sys.exit(77)
     tokens = load(ARGS.dir / "tokens.json")["tokens"]
     hf, gguf = (logits(model_of(ARGS.dir, fmt), tokens, "--exact") for fmt in ("hf", "gguf"))
     check("GGUF against safetensors", rel_max(gguf, hf), INVARIANT)

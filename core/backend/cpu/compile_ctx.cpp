@@ -192,7 +192,14 @@ const VectorKernels& CompileCtx::vector_kernels(std::string_view op, std::string
 
 RopeTable& CompileCtx::rope_table(const Node& node) {
   const float* factors = node.inputs.size() > 2 ? weight_f32(node.inputs[2]) : nullptr;
-  auto made = std::make_unique<RopeTable>(node, factors, options.max_tokens, options.max_seqs);
+  RopeSpec spec = rope_spec(node);
+  const auto [short_id, long_id] = rope_factor_lists(node);
+  if (short_id) {
+    const float *shorts = weight_f32(short_id), *longs = weight_f32(long_id);
+    spec.short_factors.assign(shorts, shorts + spec.n_rot / 2);
+    spec.long_factors.assign(longs, longs + spec.n_rot / 2);
+  }
+  auto made = std::make_unique<RopeTable>(std::move(spec), factors, options.max_tokens, options.max_seqs);
   for (auto& table : keep->ropes)
     if (table->same_as(*made)) return *table;
   keep->ropes.push_back(std::move(made));

@@ -156,6 +156,7 @@ std::unique_ptr<CpuOp> make_attention(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_elementwise(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_view(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_slice(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_position_scale(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_take_rows(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_causal_conv1d(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_ssm_scan(CompileCtx&, const FusedNode&);

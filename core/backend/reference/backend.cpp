@@ -76,6 +76,8 @@ KernelFactory find_kernel(std::string_view op) {
       {"tenon.unary/1", make_unary},
       {"tenon.glu/1", make_glu},
       {"tenon.softcap/1", make_softcap},
+      {"tenon.clamp/1", make_clamp},
+      {"tenon.position_scale/1", make_position_scale},
       {"tenon.reshape/1", make_reshape},
       {"tenon.slice/1", make_slice},
       {"tenon.take_rows/1", make_take_rows},

@@ -1,4 +1,4 @@
-// add, mul, scale_shift, unary, glu, softcap.
+// add, mul, scale_shift, unary, glu, softcap, clamp, position_scale.
 #include <cmath>
 
 #include "backend/reference/run.hpp"
@@ -57,6 +57,19 @@ Kernel make_unary(Run&, const Node& node) {
 
 Kernel make_softcap(Run&, const Node& node) {
   return unary(node, [cap = softcap(node)](float x) { return cap * std::tanh(x / cap); });
+}
+
+Kernel make_clamp(Run&, const Node& node) {
+  return unary(node, [s = clamp_spec(node)](float x) { return x < s.lo ? s.lo : x > s.hi ? s.hi : x; });
+}
+
+Kernel make_position_scale(Run&, const Node& node) {
+  return [x = node.inputs[0], positions = node.inputs[1], out = node.outputs[0],
+          spec = position_scale_spec(node)](Run& run) {
+    const int64_t tokens = run.extent(kDimTokens), d = tokens ? run.elements(x) / tokens : 0;
+    for (int64_t t = 0; t < tokens; ++t)
+      for (int64_t i = 0; i < d; ++i) run.f32(out)[t * d + i] = run.f32(x)[t * d + i] * spec.at(run.i32(positions)[t]);
+  };
 }
 
 }  // namespace tenon::reference

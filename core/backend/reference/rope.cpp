@@ -27,11 +27,17 @@ void turn(float* head, const RopeSpec& spec, const float* inv_freq, int32_t posi
 }  // namespace
 
 Kernel make_rope(Run& setup, const Node& node) {
-  const RopeSpec spec = rope_spec(node);
+  RopeSpec spec = rope_spec(node);
   std::vector<float> factors;
   if (node.inputs.size() > 2 && node.inputs[2]) {
     const float* row = setup.vector(node.inputs[2]);
     factors.assign(row, row + spec.n_rot / 2);
+  }
+  const auto [short_id, long_id] = rope_factor_lists(node);
+  if (short_id) {
+    const float *shorts = setup.vector(short_id), *longs = setup.vector(long_id, Run::Slot::second);
+    spec.short_factors.assign(shorts, shorts + spec.n_rot / 2);
+    spec.long_factors.assign(longs, longs + spec.n_rot / 2);
   }
   const std::vector<float> fixed = rope_inv_freq(spec, factors, 0);
   return [x = node.inputs[0], positions = node.inputs[1], out = node.outputs[0], spec, factors, fixed](Run& run) {

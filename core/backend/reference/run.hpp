@@ -68,6 +68,8 @@ Kernel make_scale_shift(Run&, const Node&);
 Kernel make_unary(Run&, const Node&);
 Kernel make_glu(Run&, const Node&);
 Kernel make_softcap(Run&, const Node&);
+Kernel make_clamp(Run&, const Node&);
+Kernel make_position_scale(Run&, const Node&);
 Kernel make_reshape(Run&, const Node&);
 Kernel make_slice(Run&, const Node&);
 Kernel make_take_rows(Run&, const Node&);

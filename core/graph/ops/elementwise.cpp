@@ -1,4 +1,4 @@
-// Elementwise ops: add, mul, scale_shift, unary, glu, softcap.
+// Elementwise ops: add, mul, scale_shift, unary, glu, softcap, clamp.
 #include "graph/ops/ops.hpp"
 
 namespace tenon::ops {
@@ -43,6 +43,13 @@ static void infer_softcap(Graph& graph, Node& node) {
   OpCheck op(graph, node, {{"cap", AttrKind::real, Need::required}});
   const double cap = op.finite("cap", 0);
   if (cap <= 0) op.bad("cap {} is not above 0", cap);
+  op.result(Elem::f32, Shape(op.f32(0, "x")));
+}
+
+static void infer_clamp(Graph& graph, Node& node) {
+  OpCheck op(graph, node, {{"lo", AttrKind::real}, {"hi", AttrKind::real}});
+  const ClampSpec spec = clamp_spec(node);
+  if (!(spec.lo <= spec.hi)) op.bad("lo {} is above hi {}", spec.lo, spec.hi);
   op.result(Elem::f32, Shape(op.f32(0, "x")));
 }
 
@@ -108,5 +115,15 @@ const OpDef kSoftcap = {"tenon.softcap/1",
                         1,
                         0,
                         infer_softcap};
+
+const OpDef kClamp = {"tenon.clamp/1",
+                      "x f32 [...]\n"
+                      "-> f32 [...]: min(max(x, lo), hi)\n"
+                      "lo real = none; hi real = none, at least lo",
+                      1,
+                      1,
+                      1,
+                      0,
+                      infer_clamp};
 
 }  // namespace tenon::ops

@@ -8,9 +8,9 @@ namespace tenon::ops {
 extern const OpDef kEmbed;
 extern const OpDef kLinear;
 extern const OpDef kRmsNorm, kLayerNorm;
-extern const OpDef kAdd, kMul, kScaleShift, kUnary, kGlu, kSoftcap;
+extern const OpDef kAdd, kMul, kScaleShift, kUnary, kGlu, kSoftcap, kClamp;
 extern const OpDef kReshape, kSlice, kTakeRows;
-extern const OpDef kRope;
+extern const OpDef kRope, kPositionScale;
 extern const OpDef kAttention;
 extern const OpDef kCausalConv1d, kSsmScan;
 extern const OpDef kMoeRoute, kSparseMixer, kMoeFfn;

@@ -1,4 +1,4 @@
-// tenon.rope/1: rotary position embedding of the first n_rot dims of each head.
+// tenon.rope/1: rotary position embedding of the first n_rot dims of each head. tenon.position_scale/1.
 #include "graph/ops/ops.hpp"
 
 namespace tenon {
@@ -40,6 +40,11 @@ RopeSpec rope_spec(const Node& node) {
   return spec;
 }
 
+RopeFactorLists rope_factor_lists(const Node& node) {
+  if (node.inputs.size() < 5) return {};
+  return {node.inputs[3], node.inputs[4]};
+}
+
 namespace ops {
 
 static void check_factors(const OpCheck& op, const std::vector<double>& factors, std::string_view name, int64_t want) {
@@ -52,7 +57,7 @@ static void check_factors(const OpCheck& op, const std::vector<double>& factors,
 static void check_scaling(const OpCheck& op, const RopeSpec& spec) {
   if (!(spec.base > 0)) op.bad("base {} is not above 0", spec.base);
   if (spec.scaling == RopeScaling::none) return;
-  if (spec.scaling == RopeScaling::longrope) {
+  if (spec.scaling == RopeScaling::longrope && !op.has(3)) {
     check_factors(op, spec.short_factors, "short_factors", spec.n_rot / 2);
     check_factors(op, spec.long_factors, "long_factors", spec.n_rot / 2);
   }
@@ -93,6 +98,9 @@ static void infer(Graph& graph, Node& node) {
     op.bad("n_rot {} is not an even number in [2, {}], the last dimension of x {}", spec.n_rot, x[2], shape_text(x));
   check_scaling(op, spec);
   op.weight_is(2, "freq_factors", {spec.n_rot / 2});
+  op.weight_is(3, "short_factors", {spec.n_rot / 2});
+  op.weight_is(4, "long_factors", {spec.n_rot / 2});
+  if (op.has(3) != op.has(4)) op.bad("one of short_factors and long_factors is absent");
   op.result(Elem::f32, x);
 }
 
@@ -101,16 +109,43 @@ const OpDef kRope = {
     "x f32 [T, H, D]\n"
     "positions i32 [T]\n"
     "freq_factors weight [n_rot/2], may be absent: divisors of the frequencies\n"
+    "short_factors weight [n_rot/2], long_factors weight [n_rot/2]: longrope's lists where they are no attributes\n"
     "-> f32 [T, H, D]: pairs of the first n_rot dims turned by position * inv_freq[j], cos and sin times magnitude\n"
     "layout string: neox (j, j + n_rot/2) or interleaved (2j, 2j + 1)\n"
     "n_rot int; base real = 10000; scaling string = none: none linear dynamic smooth yarn longrope\n"
     "factor real; original_ctx int; low_freq_factor, high_freq_factor real; beta_fast, beta_slow real\n"
     "truncate int = 1; magnitude real = 1; short_factors, long_factors reals [n_rot/2]",
     2,
-    3,
+    5,
     1,
     0,
     infer};
+
+static void infer_position_scale(Graph& graph, Node& node) {
+  OpCheck op(graph, node,
+             {{"beta", AttrKind::real, Need::required},
+              {"length", AttrKind::integer, Need::required},
+              {"offset", AttrKind::integer}});
+  const Shape x = op.f32(0, "x");
+  const Shape& positions = op.i32(1, "positions");
+  if (x[0] != kDimTokens || positions != Shape{x[0]})
+    op.bad("positions {} do not match the rows of x {}", shape_text(positions), shape_text(x));
+  const PositionScaleSpec spec = position_scale_spec(node);
+  if (spec.length < 1) op.bad("length {} is below 1", spec.length);
+  if (spec.offset < 0 || spec.offset > INT32_MAX) op.bad("offset {} is outside [0, 2^31)", spec.offset);
+  op.result(Elem::f32, x);
+}
+
+const OpDef kPositionScale = {"tenon.position_scale/1",
+                              "x f32 [T, ...]\n"
+                              "positions i32 [T]\n"
+                              "-> f32 [T, ...]: x * (1 + beta * ln(1 + floor((position + offset) / length)))\n"
+                              "beta real; length int, above 0; offset int = 0",
+                              2,
+                              2,
+                              1,
+                              0,
+                              infer_position_scale};
 
 }  // namespace ops
 }  // namespace tenon

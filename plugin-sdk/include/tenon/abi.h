@@ -81,7 +81,8 @@ typedef struct tn_meta_v0 {
   int32_t (*get_f64)(const tn_meta* meta, const tn_key* key, double* out);
   int32_t (*get_bool)(const tn_meta* meta, const tn_key* key, uint32_t* out);
   int32_t (*get_str)(const tn_meta* meta, const tn_key* key, const char** out);
-  /* Length of an array; 0 when absent. Elements are read by index with the same conversions. */
+  /* Length of an array; 0 when absent. Elements are read by index with the same conversions; as an integer, a bool
+   * reads as 0 or 1. */
   size_t (*array_len)(const tn_meta* meta, const tn_key* key);
   int32_t (*elem_i64)(const tn_meta* meta, const tn_key* key, size_t index, int64_t* out);
   int32_t (*elem_f64)(const tn_meta* meta, const tn_key* key, size_t index, double* out);

@@ -33,6 +33,7 @@ struct Tensor {
   int64_t dim(uint32_t axis) const;  // negative: symbolic
   uint32_t rank() const;
   Tensor operator+(Tensor other) const;
+  Tensor operator*(Tensor other) const;
 };
 
 /// An attribute of an op; owns its value.
@@ -108,6 +109,21 @@ class Graph {
     return op("tenon.rms_norm/1", {x.id}, {{"eps", eps}});
   }
 
+  /// (x - mean) * rsqrt(var + eps) * w + b over the last axis (Ba et al. 2016).
+  Tensor layer_norm(Tensor x, const Weight& w, double eps, Bias bias = Bias::required, Here at = Here::current()) {
+    locate(at);
+    const std::vector<int64_t> row = {x.dim(x.rank() - 1)};
+    const tn_wt weight = declare(w, ".weight", row);
+    const tn_wt b = bias == Bias::none ? 0 : declare(w, ".bias", row, bias == Bias::if_stored);
+    return op("tenon.layer_norm/1", {x.id, use(weight), b ? use(b) : 0}, {{"eps", eps}});
+  }
+
+  /// The same without weights.
+  Tensor layer_norm(Tensor x, double eps, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.layer_norm/1", {x.id}, {{"eps", eps}});
+  }
+
   /// act(x), elementwise.
   Tensor unary(Tensor x, const std::string& act, Here at = Here::current()) {
     locate(at);
@@ -120,7 +136,27 @@ class Graph {
     return op("tenon.glu/1", {gate.id, up.id}, {{"act", act}});
   }
 
+  /// Sum and product, elementwise; b may be one row [D], also a weight's (see operand).
   Tensor add(Tensor a, Tensor b) { return op("tenon.add/1", {a.id, b.id}, {}); }
+  Tensor mul(Tensor a, Tensor b) { return op("tenon.mul/1", {a.id, b.id}, {}); }
+
+  /// factor * x.
+  Tensor scale(Tensor x, double factor, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.scale_shift/1", {x.id}, {{"scale", factor}});
+  }
+  /// x within [lo, hi], elementwise; either may be infinite.
+  Tensor clamp(Tensor x, double lo, double hi, Here at = Here::current()) {
+    locate(at);
+    if (lo == -HUGE_VAL) return op("tenon.clamp/1", {x.id}, {{"hi", hi}});
+    if (hi == HUGE_VAL) return op("tenon.clamp/1", {x.id}, {{"lo", lo}});
+    return op("tenon.clamp/1", {x.id}, {{"lo", lo}, {"hi", hi}});
+  }
+  /// cap * tanh(x / cap), elementwise.
+  Tensor softcap(Tensor x, double cap, Here at = Here::current()) {
+    locate(at);
+    return op("tenon.softcap/1", {x.id}, {{"cap", cap}});
+  }
 
   /// Elements [start, start + length) of the last axis.
   Tensor slice(Tensor x, int64_t start, int64_t length, Here at = Here::current()) {
@@ -153,8 +189,17 @@ class Graph {
   /// softmax(scale q k^T + causal and window mask) v over the cached and the new keys; query head h reads key head
   /// h / (H/G). q [T, H, D], k [T, G, D], v [T, G, Dv]: [T, H, Dv].
   Tensor attention(tn_st state, Tensor q, Tensor k, Tensor v, double scale, Here at = Here::current()) {
+    return attention(state, q, k, v, Scores{scale}, at);
+  }
+  /// The same with scores capped (0: not), or with a weight [H] of sinks: one more logit per head in the softmax's sum.
+  struct Scores {
+    double scale, softcap = 0;
+    Tensor sinks = {};
+  };
+  Tensor attention(tn_st state, Tensor q, Tensor k, Tensor v, const Scores& s, Here at = Here::current()) {
     locate(at);
-    return op("tenon.attention/1", {q.id, k.id, v.id, 0}, {{"scale", scale}}, {state});
+    return op("tenon.attention/1", {q.id, k.id, v.id, s.sinks.id}, {{"scale", s.scale}, {"softcap", s.softcap}},
+              {state});
   }
 
   // ---- ends ---------------------------------------------------------------------------------------------------
@@ -225,16 +270,21 @@ class Graph {
 inline int64_t Tensor::dim(uint32_t axis) const { return graph->t_->extent(graph->b_, id, axis); }
 inline uint32_t Tensor::rank() const { return graph->t_->rank(graph->b_, id); }
 inline Tensor Tensor::operator+(Tensor other) const { return graph->add(*this, other); }
+inline Tensor Tensor::operator*(Tensor other) const { return graph->mul(*this, other); }
 
 inline tn_wt Graph::declare(const Weight& w, const char* suffix, std::vector<int64_t> shape, bool optional) {
   if (w.whole_name_) suffix = "";
-  const std::string name = (w.names_[0].hf.empty() ? w.names_[0].gguf : w.names_[0].hf) + suffix;
+  const std::string name = w.logical_name(suffix);
   if (auto known = declared_.find(name); known != declared_.end()) return known->second;
+  const bool values = std::string_view(suffix) != ".bias";
   std::vector<detail::Source> sources;
-  const std::vector<tn_xform> hf = std::string_view(suffix) == ".bias" ? std::vector<tn_xform>{} : w.hf_steps_;
-  for (const Names& n : w.names_) {
-    if (!n.hf.empty()) sources.emplace_back(TN_FORMAT_SAFETENSORS, n.hf + suffix, w.n_experts_, w.rope_heads_, hf);
-    if (!n.gguf.empty()) sources.emplace_back(TN_FORMAT_GGUF, n.gguf + suffix, w.n_experts_, w.rope_heads_);
+  for (const Weight::Spelling& s : w.spellings_) {
+    std::vector<tn_xform> hf = s.rows, gguf = s.rows;
+    if (w.rope_heads_) gguf.push_back({TN_X_ROPE_UNPERMUTE, 0, {w.rope_heads_}, 0});
+    if (values) hf.insert(hf.end(), s.hf_steps.begin(), s.hf_steps.end());
+    if (values) gguf.insert(gguf.end(), s.gguf_steps.begin(), s.gguf_steps.end());
+    if (!s.names.hf.empty()) sources.emplace_back(TN_FORMAT_SAFETENSORS, s.names.hf + suffix, w.n_experts_, hf);
+    if (!s.names.gguf.empty()) sources.emplace_back(TN_FORMAT_GGUF, s.names.gguf + suffix, w.n_experts_, gguf);
   }
   std::vector<const tn_wsrc*> pointers;
   for (const detail::Source& s : sources) pointers.push_back(&s.src);

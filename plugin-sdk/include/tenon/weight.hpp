@@ -26,28 +26,49 @@ struct Scope {
   }
 };
 
-/// Where a weight comes from and what the formats do to it.
+/// Where a weight comes from and what the formats do to it. Steps belong to the spelling named last.
 class Weight {
  public:
-  Weight(Names names) : names_{std::move(names)} {}  // NOLINT: a name is a weight
-  Weight(const char* hf, const char* gguf) : names_{{hf, gguf}} {}
+  Weight(Names names) : spellings_{{std::move(names), {}, {}, {}}} {}  // NOLINT: a name is a weight
+  Weight(const char* hf, const char* gguf) : Weight(Names{hf, gguf}) {}
 
   /// Rows are rotary heads: GGUF files of this architecture store them in interleaved order.
   Weight rope_rows(int64_t n_heads) && { return rope_heads_ = n_heads, std::move(*this); }
   /// When nothing is stored under its own name it is this weight (a tied head).
   Weight tied_to(const std::string& hf_name) && { return tied_ = hf_name + ".weight", std::move(*this); }
   /// A further spelling of the same weight, tried in order.
-  Weight or_named(Names names) && { return names_.push_back(std::move(names)), std::move(*this); }
+  Weight or_named(Names names) && { return spellings_.push_back({std::move(names), {}, {}, {}}), std::move(*this); }
+  /// What "{e}" in the names counts to.
   Weight experts(int64_t n) && { return n_experts_ = n, std::move(*this); }
   /// The names are the tensors' own: nothing is appended to them.
   Weight whole_name() && { return whole_name_ = true, std::move(*this); }
-  /// What safetensors hold goes through this TN_X_* step (a bias does not); GGUF files already hold the result.
-  Weight hf_step(uint32_t op, double f = 0) && { return hf_steps_.push_back({op, 0, {}, f}), std::move(*this); }
+  /// Rows [first, first + n) of what is stored (a fused projection), of the bias too; the others are other weights'.
+  Weight rows(int64_t first, int64_t n) && {
+    return spellings_.back().rows = {{TN_X_SLICE, 0, {first, n}, 0}}, std::move(*this);
+  }
+  /// What is stored goes through this TN_X_* step (a bias does not); hf_step: what safetensors hold, as GGUF files
+  /// already hold the result.
+  Weight step(const tn_xform& x) && {
+    spellings_.back().gguf_steps.push_back(x);
+    return std::move(*this).hf_step(x);
+  }
+  Weight hf_step(const tn_xform& x) && { return spellings_.back().hf_steps.push_back(x), std::move(*this); }
+  Weight hf_step(uint32_t op, double f = 0) && { return std::move(*this).hf_step({op, 0, {}, f}); }
 
  private:
   friend class Graph;
-  std::vector<Names> names_;
-  std::vector<tn_xform> hf_steps_;
+  struct Spelling {
+    Names names;
+    std::vector<tn_xform> rows, hf_steps, gguf_steps;
+  };
+  /// Its logical name: the HF name where there is one, with the rows that it is of a fused tensor.
+  std::string logical_name(const char* suffix) const {
+    const Spelling& s = spellings_.front();
+    const std::string name = (s.names.hf.empty() ? s.names.gguf : s.names.hf) + suffix;
+    if (s.rows.empty()) return name;
+    return name + "[" + std::to_string(s.rows[0].a[0]) + "+" + std::to_string(s.rows[0].a[1]) + "]";
+  }
+  std::vector<Spelling> spellings_;
   bool whole_name_ = false;
   int64_t rope_heads_ = 0, n_experts_ = 0;
   std::string tied_;
@@ -56,9 +77,9 @@ class Weight {
 /// Whether a linear has a bias: never, always, or as the file has one (GGUF has no key that says so).
 enum class Bias { none, required, if_stored };
 /// The flag `hf_key` of config.json; as stored in GGUF.
-inline Bias bias_flag(const Meta& m, const char* hf_key) {
+inline Bias bias_flag(const Meta& m, const char* hf_key, bool fallback = false) {
   if (m.is_gguf()) return Bias::if_stored;
-  return m.get_bool({hf_key}, false) ? Bias::required : Bias::none;
+  return m.get_bool({hf_key}, fallback) ? Bias::required : Bias::none;
 }
 
 namespace detail {
@@ -70,17 +91,16 @@ struct Source {
   std::vector<tn_xform> steps;
   tn_wsrc src{};
 
-  Source(uint32_t format, const std::string& name, int64_t n_experts, int64_t rope_heads,
-         const std::vector<tn_xform>& more_steps = {}) {
+  /// `name` may hold an "{e}" that counts to `n_experts`: what it names is stacked before the steps.
+  Source(uint32_t format, const std::string& name, int64_t n_experts, const std::vector<tn_xform>& then) {
     const size_t at = name.find("{e}");
-    if (at == std::string::npos)
-      names = {name};
-    else
+    if (at == std::string::npos) names = {name};
+    if (at != std::string::npos) {
       for (int64_t e = 0; e < n_experts; ++e)
         names.push_back(name.substr(0, at) + std::to_string(e) + name.substr(at + 3));
-    if (names.size() != 1 || at != std::string::npos) steps.push_back({TN_X_STACK, 0, {}, 0});
-    if (rope_heads && format == TN_FORMAT_GGUF) steps.push_back({TN_X_ROPE_UNPERMUTE, 0, {rope_heads}, 0});
-    steps.insert(steps.end(), more_steps.begin(), more_steps.end());
+      steps.push_back({TN_X_STACK, 0, {}, 0});
+    }
+    steps.insert(steps.end(), then.begin(), then.end());
     for (const std::string& n : names) pointers.push_back(n.c_str());
     src = {sizeof src,      format,      static_cast<uint32_t>(names.size()), static_cast<uint32_t>(steps.size()),
            pointers.data(), steps.data()};

@@ -46,11 +46,12 @@ TEST_CASE("elementwise ops, forced on every instruction set") {
       y = g.op("tenon.mul/1", {y, g.op("tenon.glu/1", {z, x}, {{"act", std::string(act)}})});
       y = g.op("tenon.scale_shift/1", {y}, {{"scale", 0.3}, {"shift", -0.1}});
       y = g.op("tenon.softcap/1", {y}, {{"cap", 2.5}});
+      y = g.op("tenon.clamp/1", {y}, {{"lo", -2.0}, {"hi", 1.5}});
       y = g.op("tenon.add/1", {g.op("tenon.mul/1", {y, g.typed("m", {53}, DType::f16)}), g.typed("b", {53})});
       g.output(y);
       check_graph(g, {2e-5, 2e-5}, {{{0, 3}}, {{0, 1}}},
                   "unary=" + isa + ",glu=" + isa + ",mul=" + isa + ",tenon.add/1=" + isa + ",softcap=" + isa +
-                      ",scale_shift=" + isa);
+                      ",scale_shift=" + isa + ",clamp=" + isa);
     }
 }
 
@@ -59,6 +60,36 @@ TEST_CASE("square roots") {
   const ValueId x = g.data("x", {19});
   g.output(g.op("tenon.unary/1", {g.op("tenon.mul/1", {x, x})}, {{"act", std::string("sqrt")}}));
   check_graph(g);
+}
+
+TEST_CASE("rows scaled by their positions, a clamp with one bound") {
+  TestGraph g;
+  const Attrs growth = {{"beta", 0.4}, {"length", int64_t{7}}, {"offset", int64_t{2}}};
+  const ValueId x = g.op("tenon.position_scale/1", {g.data("x", {3, 11}), g.positions}, growth);
+  g.output(g.op("tenon.clamp/1", {x}, {{"lo", -0.5}}));
+  check_graph(g);
+}
+
+TEST_CASE("longrope's lists as stored tensors equal those in attributes") {
+  TestGraph g, by_attrs;
+  Attrs attrs = {{"layout", std::string("neox")},
+                 {"n_rot", int64_t{8}},
+                 {"scaling", std::string("longrope")},
+                 {"original_ctx", int64_t{102}}};
+  const auto list = [](TestGraph& t, const char* name) { return t.typed(name, {4}); };
+  g.output(g.op("tenon.rope/1", {g.data("x", {3, 10}), g.positions, 0, list(g, "short"), list(g, "long")}, attrs));
+  std::vector<HostTensor> weights = g.weights(3);
+  const float shorts[] = {1, 1.5f, 2, 3}, longs[] = {2, 4, 8, 16};
+  std::memcpy(weights[1].mutable_data(), shorts, sizeof shorts);
+  std::memcpy(weights[2].mutable_data(), longs, sizeof longs);
+  attrs["short_factors"] = std::vector<double>(shorts, shorts + 4);
+  attrs["long_factors"] = std::vector<double>(longs, longs + 4);
+  by_attrs.output(by_attrs.op("tenon.rope/1", {by_attrs.data("x", {3, 10}), by_attrs.positions}, attrs));
+  auto cpu = make_cpu_backend(2), reference = make_reference_backend();
+  const auto expected = run_steps(*reference, by_attrs.graph, {weights[0]}, kRagged, {});
+  const auto got = run_steps(*cpu, g.graph, weights, kRagged, {2});
+  for (size_t i = 0; i < got.size(); ++i) CHECK(max_error(got[i], expected[i]) <= 1e-5);
+  CHECK(run_steps(*reference, g.graph, weights, kRagged, {}) == expected);
 }
 
 TEST_CASE("slices, rows and views") {

@@ -82,6 +82,18 @@ TEST_CASE("elementwise ops") {
   close(run(m, m.op("tenon.unary/1", {x}, {{"act", string("relu")}}), 2), {1, 0, 3, 4});
   close(run(m, m.op("tenon.glu/1", {x, x}, {{"act", string("silu")}}), 1), {0.7310586, 0.4768117});
   close(run(m, m.op("tenon.softcap/1", {x}, {{"cap", 2.0}}), 1), {0.9242343, -1.5231883});
+  close(run(m, m.op("tenon.clamp/1", {x}, {{"lo", -1.5}, {"hi", 3.5}}), 2), {1, -1.5, 3, 3.5});
+  close(run(m, m.op("tenon.clamp/1", {x}, {{"hi", 2.0}}), 2), {1, -2, 2, 2});
+}
+
+TEST_CASE("rows scaled by their positions") {
+  TestModel m;
+  const ValueId x = m.feed(Rows(5, {1, -2})), pos = m.input("positions");
+  const double one = 1 + 0.5 * std::log(2), two = 1 + 0.5 * std::log(3);
+  close(run(m, m.op("tenon.position_scale/1", {x, pos}, {{"beta", 0.5}, {"length", int64_t{2}}}), 5),
+        {1, -2, 1, -2, one, -2 * one, one, -2 * one, two, -2 * two});
+  const Attrs shifted = {{"beta", 0.5}, {"length", int64_t{2}}, {"offset", int64_t{1}}};
+  close(run(m, m.op("tenon.position_scale/1", {x, pos}, shifted), 3), {1, -2, one, -2 * one, one, -2 * one});
 }
 
 TEST_CASE("reshape, slice and take_rows") {
@@ -127,6 +139,13 @@ TEST_CASE("rope chooses long factors by the planned length") {
   const ValueId y = m.op("tenon.rope/1", {x, m.input("positions")}, attrs);
   CHECK(run(m, y, 2, 8)[2] == doctest::Approx(std::cos(1)));
   CHECK(run(m, y, 2, 9)[2] == doctest::Approx(std::cos(0.25)));
+
+  Attrs bare = attrs;
+  bare.erase("short_factors"), bare.erase("long_factors");
+  const ValueId shorts = m.f32_weight("s", {1}, {2}), longs = m.f32_weight("l", {1}, {5});
+  const ValueId z = m.op("tenon.rope/1", {x, m.input("positions"), 0, shorts, longs}, bare);
+  CHECK(run(m, z, 2, 8)[2] == doctest::Approx(std::cos(0.5)));
+  CHECK(run(m, z, 2, 9)[2] == doctest::Approx(std::cos(0.2)));
 }
 
 TEST_CASE("routing") {

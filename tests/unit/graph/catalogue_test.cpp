@@ -39,7 +39,7 @@ bool has(const string& text, std::initializer_list<const char*> parts) {
 }  // namespace
 
 TEST_CASE("every op has an id, a contract and sane counts") {
-  CHECK(all_ops().size() == 23);
+  CHECK(all_ops().size() == 25);
   for (const OpDef& op : all_ops()) {
     CAPTURE(op.id);
     CHECK(find_op(op.id) == &op);
@@ -63,6 +63,7 @@ TEST_CASE("dense ops infer their shapes") {
   CHECK(b.shape(b.op("tenon.unary/1", {x}, {{"act", string("relu2")}})) == Shape{T, 16});
   CHECK(b.shape(b.op("tenon.glu/1", {x, x}, {{"act", string("silu")}})) == Shape{T, 16});
   CHECK(b.shape(b.op("tenon.softcap/1", {x}, {{"cap", 30.0}})) == Shape{T, 16});
+  CHECK(b.shape(b.op("tenon.clamp/1", {x}, {{"lo", -1.0}})) == Shape{T, 16});
   const ValueId heads = b.op("tenon.reshape/1", {x}, {{"shape", Shape{T, 4, 4}}});
   CHECK(b.shape(heads) == Shape{T, 4, 4});
   CHECK(b.shape(b.op("tenon.slice/1", {x}, {{"start", int64_t{4}}, {"length", int64_t{12}}})) == Shape{T, 12});
@@ -74,6 +75,14 @@ TEST_CASE("attention, rope and experts infer their shapes") {
   const ValueId q = b.rows({4, 8}), k = b.rows({2, 8}), v = b.rows({2, 6}), pos = b.input("positions");
   const Attrs rope = {{"layout", string("neox")}, {"n_rot", int64_t{6}}};
   CHECK(b.shape(b.op("tenon.rope/1", {q, pos, b.weight("f", {3})}, rope)) == Shape{T, 4, 8});
+  const ValueId none = 0, shorts = b.weight("fs", {3}), longs = b.weight("fl", {3});
+  Attrs longrope = rope;
+  longrope["scaling"] = string("longrope"), longrope["original_ctx"] = int64_t{8};
+  CHECK(b.shape(b.op("tenon.rope/1", {q, pos, none, shorts, longs}, longrope)) == Shape{T, 4, 8});
+  CHECK(has(refusal([&] { b.op("tenon.rope/1", {q, pos, none, shorts}, longrope); }), {"one of short_factors"}));
+  CHECK(has(refusal([&] { b.op("tenon.rope/1", {q, pos, none, shorts, b.weight("fx", {4})}, longrope); }), {"[4]"}));
+  const Attrs growth = {{"beta", 0.1}, {"length", int64_t{16}}};
+  CHECK(b.shape(b.op("tenon.position_scale/1", {q, pos}, growth)) == Shape{T, 4, 8});
   CHECK(b.shape(b.op("tenon.attention/1", {q, k, v, b.weight("s", {4})}, {{"scale", 0.5}}, {b.kv(2, 8, 6)})) ==
         Shape{T, 4, 6});
   const ValueId x = b.rows({16});

@@ -32,6 +32,7 @@ struct Options {
   bool bias_permuted = true;
   bool weight_used_twice = false;
   bool q_read_twice = false;
+  bool q_scaled = false;
 };
 
 struct Attention {
@@ -66,6 +67,7 @@ Attention attention(const Options& o) {
   a.ropes.push_back(b.graph.nodes.size() - 1);
   k = b.op("tenon.rope/1", {k, pos}, kNeox);
   a.ropes.push_back(b.graph.nodes.size() - 1);
+  if (o.q_scaled) q = b.op("tenon.position_scale/1", {q, pos}, {{"beta", 0.1}, {"length", int64_t{8}}});
   ValueId y = b.op("tenon.attention/1", {q, k, v}, {{"scale", 0.35}}, {b.kv(2, 8, 8)});
   if (o.q_read_twice) y = b.op("tenon.add/1", {y, q});
   y = b.op("tenon.reshape/1", {y}, {{"shape", Shape{T, 32}}});
@@ -94,6 +96,8 @@ TEST_CASE("stored rope rows are kept when both sides qualify") {
   CHECK(kept_stored(attention({})));
   Options o;
   o.bias = true;
+  CHECK(kept_stored(attention(o)));
+  o.q_scaled = true;
   CHECK(kept_stored(attention(o)));
 }
 

@@ -1,4 +1,4 @@
-// add, mul (both with an optional broadcast over the last axis), scale_shift, softcap, unary and glu.
+// add, mul (both with an optional broadcast over the last axis), scale_shift, softcap, clamp, unary and glu.
 #include <algorithm>
 
 #include "backend/cpu/op.hpp"
@@ -25,13 +25,14 @@ static_assert(static_cast<int>(Activation::sqrt) == static_cast<int>(VecAct::sqr
 /// Elements per piece handed out: enough to be worth the hand-out.
 constexpr int64_t kPieceElems = 4096;
 
-enum class Kind : uint8_t { add, mul, scale_shift, softcap, unary, glu };
+enum class Kind : uint8_t { add, mul, scale_shift, softcap, clamp, unary, glu };
 
 Kind kind_of(std::string_view op) {
   if (op == "tenon.add/1") return Kind::add;
   if (op == "tenon.mul/1") return Kind::mul;
   if (op == "tenon.scale_shift/1") return Kind::scale_shift;
   if (op == "tenon.softcap/1") return Kind::softcap;
+  if (op == "tenon.clamp/1") return Kind::clamp;
   if (op == "tenon.unary/1") return Kind::unary;
   return Kind::glu;
 }
@@ -60,6 +61,7 @@ class ElementwiseOp final : public CpuOp {
   VecAct act_ = VecAct::identity;
   std::optional<Glu> glu_;
   float scale_ = 1, shift_ = 0;
+  ClampSpec clamp_{};
   std::string why_;
   const VectorKernels& kernels_;
 };
@@ -78,6 +80,7 @@ ElementwiseOp::ElementwiseOp(CompileCtx& ctx, const FusedNode& fused)
   if (kind_ == Kind::unary) act_ = static_cast<VecAct>(node_activation(node));
   if (kind_ == Kind::glu) glu_.emplace(kernels_, node);
   if (kind_ == Kind::softcap) scale_ = tenon::softcap(node);
+  if (kind_ == Kind::clamp) clamp_ = clamp_spec(node);
   if (kind_ == Kind::scale_shift) {
     scale_ = scale_shift(node).scale;
     shift_ = scale_shift(node).shift;
@@ -96,6 +99,8 @@ void ElementwiseOp::apply(int64_t at, int64_t b_at, int64_t n) const {
       return kernels_.scale_shift(a, scale_, shift_, y, n);
     case Kind::softcap:
       return kernels_.softcap(a, scale_, y, n);
+    case Kind::clamp:
+      return kernels_.clamp(a, clamp_.lo, clamp_.hi, y, n);
     case Kind::unary:
       return kernels_.unary(act_, a, y, n);
     case Kind::glu:

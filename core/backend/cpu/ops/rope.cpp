@@ -8,12 +8,12 @@
 namespace tenon::cpu {
 
 namespace {
-/// Distinct planned lengths whose frequencies are kept; a longer list starts again.
-constexpr size_t kMaxLengths = 1024;
+/// Distinct choices of frequencies that are kept; a longer list starts again.
+constexpr size_t kMaxChoices = 1024;
 }  // namespace
 
-RopeTable::RopeTable(const Node& node, const float* freq_factors, int64_t max_tokens, int64_t max_seqs)
-    : spec_(rope_spec(node)), by_length_(rope_depends_on_length(spec_)) {
+RopeTable::RopeTable(RopeSpec spec, const float* freq_factors, int64_t max_tokens, int64_t max_seqs)
+    : spec_(std::move(spec)), by_length_(rope_depends_on_length(spec_)) {
   if (freq_factors) factors_.assign(freq_factors, freq_factors + spec_.n_rot / 2);
   stride_ = interleaved() ? spec_.n_rot : spec_.n_rot / 2;
   of_seq_.resize(static_cast<size_t>(max_seqs));
@@ -32,13 +32,14 @@ bool RopeTable::same_as(const RopeTable& o) const {
 }
 
 const std::vector<float>& RopeTable::frequencies(int64_t planned_len) {
-  auto at = by_len_.find(planned_len);
-  if (at == by_len_.end()) at = by_len_.emplace(planned_len, rope_inv_freq(spec_, factors_, planned_len)).first;
+  const double choice = rope_choice(spec_, planned_len);
+  auto at = by_choice_.find(choice);
+  if (at == by_choice_.end()) at = by_choice_.emplace(choice, rope_inv_freq(spec_, factors_, planned_len)).first;
   return at->second;
 }
 
 void RopeTable::prepare(const StepCtx& ctx) {
-  if (by_len_.size() > kMaxLengths) by_len_.clear();
+  if (by_length_ && by_choice_.size() > kMaxChoices) by_choice_.clear();
   for (size_t s = 0; s < ctx.batch->seqs.size(); ++s)
     of_seq_[s] = frequencies(by_length_ ? ctx.batch->seqs[s].planned_len : 0).data();
 }

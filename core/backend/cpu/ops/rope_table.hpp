@@ -14,7 +14,7 @@ namespace tenon::cpu {
 
 class RopeTable {
  public:
-  RopeTable(const Node& node, const float* freq_factors, int64_t max_tokens, int64_t max_seqs);
+  RopeTable(RopeSpec spec, const float* freq_factors, int64_t max_tokens, int64_t max_seqs);
 
   bool same_as(const RopeTable& other) const;
   /// Chooses the frequencies of each sequence. Those of a planned length not met before are computed here.
@@ -33,9 +33,9 @@ class RopeTable {
   RopeSpec spec_;
   std::vector<float> factors_;
   bool by_length_ = false;
-  int64_t stride_ = 0;                            // floats per row: n_rot / 2, or n_rot when interleaved
-  std::map<int64_t, std::vector<float>> by_len_;  // 0: of all lengths
-  std::vector<const float*> of_seq_;              // this step's, by sequence
+  int64_t stride_ = 0;                              // floats per row: n_rot / 2, or n_rot when interleaved
+  std::map<double, std::vector<float>> by_choice_;  // see rope_choice
+  std::vector<const float*> of_seq_;                // this step's, by sequence
   std::vector<float> cos_, sin_;
 };
 

@@ -1,4 +1,4 @@
-// Ops that move rows: embed, slice, take_rows, and reshape, which is a view and runs nothing.
+// Ops that move or scale rows: embed, slice, take_rows, position_scale, and reshape, which is a view and runs nothing.
 #include <algorithm>
 #include <cstring>
 
@@ -70,6 +70,31 @@ class SliceOp final : public CpuOp {
   int64_t start_;
 };
 
+class PositionScaleOp final : public CpuOp {
+ public:
+  PositionScaleOp(CompileCtx& ctx, const FusedNode& fused)
+      : x_(ctx.value(fused.node.inputs[0])),
+        positions_(ctx.value(fused.node.inputs[1])),
+        y_(ctx.value(fused.node.outputs[0])),
+        spec_(position_scale_spec(fused.node)),
+        kernels_(ctx.vector_kernels(fused.node.op, &why_)) {}
+  void run(const StepCtx& ctx, const Team& team) override {
+    const int32_t* positions = positions_.i32(ctx);
+    const int64_t elems = y_.rows_per_lead * y_.width;
+    team.for_each(y_.lead_count(ctx), std::max<int64_t>(1, 4096 / elems), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        kernels_.scale_shift(x_.f32() + r * elems, spec_.at(positions[r]), 0, y_.f32() + r * elems, elems);
+    });
+  }
+  std::string explain() const override { return why_; }
+
+ private:
+  Val x_, positions_, y_;
+  PositionScaleSpec spec_;
+  std::string why_;
+  const VectorKernels& kernels_;
+};
+
 class TakeRowsOp final : public CpuOp {
  public:
   TakeRowsOp(CompileCtx& ctx, const FusedNode& fused)
@@ -101,6 +126,9 @@ std::unique_ptr<CpuOp> make_embed(CompileCtx& ctx, const FusedNode& fused) {
 }
 std::unique_ptr<CpuOp> make_slice(CompileCtx& ctx, const FusedNode& fused) {
   return std::make_unique<SliceOp>(ctx, fused);
+}
+std::unique_ptr<CpuOp> make_position_scale(CompileCtx& ctx, const FusedNode& fused) {
+  return std::make_unique<PositionScaleOp>(ctx, fused);
 }
 std::unique_ptr<CpuOp> make_take_rows(CompileCtx& ctx, const FusedNode& fused) {
   return std::make_unique<TakeRowsOp>(ctx, fused);

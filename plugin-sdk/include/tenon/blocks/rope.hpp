@@ -1,6 +1,7 @@
 // Rotary position embedding (Su et al. 2021) with the scalings that published checkpoints use: linear, dynamic (NTK),
 // smooth (per-frequency), yarn (Peng et al. 2023) and longrope. Reads both spellings of config.json (rope_theta +
-// rope_scaling, or rope_parameters) and the GGUF keys. Written from transformers' modeling_rope_utils.
+// rope_scaling, or rope_parameters, which may be nested per type of layer) and the GGUF keys. Written from
+// transformers' modeling_rope_utils.
 #pragma once
 
 #include <tenon/graph.hpp>
@@ -8,32 +9,49 @@
 namespace tenon {
 inline namespace v0 {
 
+/// Yarn's temperature: what it multiplies cos and sin by, mscale 1 unless a model says otherwise.
+inline double yarn_temperature(double factor, double mscale) {
+  return factor > 1 ? 0.1 * mscale * std::log(factor) + 1 : 1.0;
+}
+
 class Rope {
  public:
-  /// d_head: the head's width. All of it is rotated unless the file says less.
-  Rope(const Meta& m, int64_t d_head, double default_theta = 10000) : d_rot_(rotary_dims(m, d_head)) {
-    theta_ = number(m, "rope_theta", "rope.freq_base").value_or(default_theta);
-    std::string kind = vocabulary_word(scaling_kind(m));
-    factor_ = number(m, "factor", "rope.scaling.factor").value_or(1);
-    if (const double old = m.get_real({nullptr, "rope.scale_linear"}, 1); kind == "none" && old != 1)
-      kind = "linear", factor_ = old;
-    kind_ = kind;
-    const double n_ctx = m.get_real({"max_position_embeddings", "context_length"}, 0);
-    const auto original = number(m, "original_max_position_embeddings", "rope.scaling.original_context_length");
-    const double ctx = original.value_or(m.get_real({"original_max_position_embeddings"}, n_ctx));
-    if (!(ctx >= 0 && ctx <= INT32_MAX))
-      m.refuse_range({"original_max_position_embeddings", "rope.scaling.original_context_length"}, std::to_string(ctx));
-    original_ctx_ = static_cast<int64_t>(ctx);
-    if (kind == "smooth") read_smooth(m);
-    if (kind == "yarn") read_yarn(m);
-    if (kind == "longrope") read_longrope(m, n_ctx);
+  /// d_head: the head's width. All of it is rotated, or the default part in a config.json, unless the file says
+  /// otherwise.
+  Rope(const Meta& m, int64_t d_head, double default_theta = 10000, double default_part = 1)
+      : Rope(m, d_head, default_theta, default_part, {}) {}
+
+  /// Of the layers that config.json calls `type` ("full_attention"), where it has a rope for each type.
+  static Rope of_layers(const Meta& m, int64_t d_head, const std::string& type, double default_theta = 10000) {
+    return {m, d_head, default_theta, 1, type};
+  }
+  /// Of layers whose rope is never scaled, unless config.json has one for their `type`: theta by its own key.
+  static Rope unscaled(const Meta& m, int64_t d_head, const std::string& type, Key theta, double default_theta) {
+    if (m.type({("rope_parameters." + type).c_str()}) == TN_TYPE_OBJECT) return {m, d_head, default_theta, 1, type};
+    Rope rope;
+    rope.d_rot_ = rotary_dims(m, d_head, 1, "rope_parameters.");
+    rope.theta_ = m.get_positive(theta, default_theta);
+    return rope;
   }
 
-  /// x [T, H, D] rotated by each token's position. GGUF files may bring per-pair divisors, `rope_freqs.weight`.
+  double theta() const { return theta_; }
+  double factor() const { return factor_; }
+  int64_t original_ctx() const { return original_ctx_; }
+  /// The same with another factor of cos and sin.
+  Rope with_magnitude(double magnitude) const {
+    Rope rope = *this;
+    return rope.magnitude_ = magnitude, rope;
+  }
+
+  /// x [T, H, D] rotated by each token's position. GGUF files may bring per-pair divisors, `rope_freqs.weight`, and
+  /// hold longrope's lists as tensors.
   Tensor operator()(Tensor x, Here at = Here::current()) const {
     Graph& g = *x.graph;
     g.locate(at);
-    const Tensor divisors = g.operand({"", "rope_freqs"}, ".weight", {d_rot_ / 2}, true, at);
+    const auto stored = [&](const char* name, bool optional) {
+      return g.operand({"", name}, ".weight", {d_rot_ / 2}, optional, at).id;
+    };
+    std::vector<tn_val> in = {x.id, g.input_tensor("positions").id, stored("rope_freqs", true)};
     std::vector<Attr> attrs = {{"layout", "neox"},
                                {"n_rot", d_rot_},
                                {"base", theta_},
@@ -46,26 +64,69 @@ class Rope {
                                {"beta_fast", beta_fast_},
                                {"beta_slow", beta_slow_},
                                {"truncate", truncate_}};
-    if (kind_ == "longrope") {
+    if (kind_ == "longrope" && short_.empty()) {
+      in.push_back(stored("rope_factors_short", false));
+      in.push_back(stored("rope_factors_long", false));
+    } else if (kind_ == "longrope") {
       attrs.push_back({"short_factors", short_});
       attrs.push_back({"long_factors", long_});
     }
-    return g.op("tenon.rope/1", {x.id, g.input_tensor("positions").id, divisors.id}, attrs);
+    return g.op("tenon.rope/1", in, attrs);
   }
 
  private:
-  static int64_t rotary_dims(const Meta& m, int64_t d_head) {
-    const Key top = {"partial_rotary_factor"};
-    const double part = number(m, "partial_rotary_factor", nullptr).value_or(m.get_real(top, 1.0));
-    if (!(part > 0 && part <= 1)) m.refuse_range(top, std::to_string(part));
-    return m.get_int({nullptr, "rope.dimension_count"}, static_cast<int64_t>(part * static_cast<double>(d_head)));
+  Rope() = default;
+  Rope(const Meta& m, int64_t d_head, double default_theta, double default_part, const std::string& layer_type)
+      : v5_("rope_parameters." + (layer_type.empty() ? "" : layer_type + ".")) {
+    if (m.type({v5_.substr(0, v5_.size() - 1).c_str()}) != TN_TYPE_OBJECT) v5_ = "rope_parameters.";
+    d_rot_ = rotary_dims(m, d_head, m.is_gguf() ? 1 : default_part, v5_);
+    theta_ = positive(m, "rope_theta", "rope.freq_base").value_or(default_theta);
+    read_scaling(m);
+    m.ignore({nullptr, "rope.scaling.finetuned"}, "how it was trained");
+  }
+
+  void read_scaling(const Meta& m) {
+    kind_ = vocabulary_word(scaling_kind(m));
+    if (kind_ == "yarn" && m.has({"rope_scaling.short_factor"})) kind_ = "longrope";  // as its first files call it
+    const auto stated = positive(m, "factor", "rope.scaling.factor");
+    factor_ = stated.value_or(1);
+    if (const double old = m.get_positive({nullptr, "rope.scale_linear"}, 1); kind_ == "none" && old != 1)
+      kind_ = "linear", factor_ = old;
+    const double n_ctx = m.get_real({"max_position_embeddings", "context_length"}, 0);
+    const auto original = number(m, "original_max_position_embeddings", "rope.scaling.original_context_length");
+    const double ctx = m.get_real({"original_max_position_embeddings"}, original.value_or(n_ctx));
+    if (!(ctx >= 0 && ctx <= INT32_MAX))
+      m.refuse_range({"original_max_position_embeddings", "rope.scaling.original_context_length"}, std::to_string(ctx));
+    original_ctx_ = static_cast<int64_t>(ctx);
+    if (!stated && (kind_ == "yarn" || kind_ == "longrope") && ctx > 0 && n_ctx > 0) factor_ = n_ctx / ctx;
+    if (kind_ == "smooth") read_smooth(m);
+    if (kind_ == "yarn") read_yarn(m);
+    if (kind_ == "longrope") read_longrope(m);
+  }
+
+  static int64_t rotary_dims(const Meta& m, int64_t d_head, double default_part, const std::string& v5) {
+    std::optional<double> part;  // the first that is there; the others mean the same
+    for (const std::string& key :
+         {v5 + "partial_rotary_factor", std::string("rope_scaling.partial_rotary_factor"),
+          std::string("partial_rotary_factor"), std::string("rotary_pct"), std::string("rope_pct")})
+      if (const auto v = m.find_real({key.c_str()}); v && m.in_range({key.c_str()}, *v, 0, 1.0000001) && !part)
+        part = v;
+    const Key gguf = {nullptr, "rope.dimension_count"};
+    const int64_t n =
+        m.get_count(gguf, static_cast<int64_t>(part.value_or(default_part) * static_cast<double>(d_head)));
+    return n > d_head ? m.refuse_range(gguf, std::to_string(n)) : n;
   }
   /// `key` under rope_parameters, under rope_scaling, or (rope_theta) at the top.
-  static std::optional<double> number(const Meta& m, const char* key, const char* gguf) {
-    const std::string v5 = std::string("rope_parameters.") + key, old = std::string("rope_scaling.") + key;
+  std::optional<double> number(const Meta& m, const char* key, const char* gguf) const {
+    const std::string v5 = v5_ + key, old = std::string("rope_scaling.") + key;
     if (auto v = m.find_real({v5.c_str(), gguf})) return v;
     if (auto v = m.find_real({old.c_str()})) return v;
     return std::string_view(key) == "rope_theta" ? m.find_real({key}) : std::nullopt;
+  }
+  std::optional<double> positive(const Meta& m, const char* key, const char* gguf) const {
+    const auto v = number(m, key, gguf);
+    if (v) m.in_range({key, gguf}, *v, 0, HUGE_VAL);
+    return v;
   }
   static std::string vocabulary_word(const std::string& kind) {
 #define ROPE_KIND(spelling, word) \
@@ -74,40 +135,48 @@ class Rope {
 #undef ROPE_KIND
     return kind;
   }
-  static std::string scaling_kind(const Meta& m) {
-    for (const char* key :
-         {"rope_parameters.rope_type", "rope_parameters.type", "rope_scaling.rope_type", "rope_scaling.type"})
-      if (auto kind = m.find_text({key})) return m.find_text({"rope_scaling.type"}), *kind;
-    return m.get_text({nullptr, "rope.scaling.type"}, "none");
+  std::string scaling_kind(const Meta& m) const {
+    if (m.is_gguf() && !m.tensor_shape("rope_factors_long.weight").empty()) {
+      m.find_text({nullptr, "rope.scaling.type"});  // not always there, and no news
+      return "longrope";
+    }
+    std::optional<std::string> first;  // files may say it twice
+    for (const std::string& key :
+         {v5_ + "rope_type", v5_ + "type", std::string("rope_scaling.rope_type"), std::string("rope_scaling.type")})
+      if (auto kind = m.find_text({key.c_str()}); kind && !first) first = kind;
+    return first ? *first : m.get_text({nullptr, "rope.scaling.type"}, "none");
   }
   void read_smooth(const Meta& m) {
-    low_freq_factor_ = number(m, "low_freq_factor", nullptr).value_or(1);
-    high_freq_factor_ = number(m, "high_freq_factor", nullptr).value_or(4);
+    low_freq_factor_ = positive(m, "low_freq_factor", nullptr).value_or(1);
+    high_freq_factor_ = positive(m, "high_freq_factor", nullptr).value_or(4);
   }
   void read_yarn(const Meta& m) {
-    beta_fast_ = number(m, "beta_fast", "rope.scaling.yarn_beta_fast").value_or(32);
-    beta_slow_ = number(m, "beta_slow", "rope.scaling.yarn_beta_slow").value_or(1);
-    truncate_ = m.get_bool({"rope_parameters.truncate"}, m.get_bool({"rope_scaling.truncate"}, true));
+    beta_fast_ = positive(m, "beta_fast", "rope.scaling.yarn_beta_fast").value_or(32);
+    beta_slow_ = positive(m, "beta_slow", "rope.scaling.yarn_beta_slow").value_or(1);
+    truncate_ = m.get_bool({(v5_ + "truncate").c_str()}, m.get_bool({"rope_scaling.truncate"}, true));
     const auto mscale = number(m, "mscale", nullptr), all_dim = number(m, "mscale_all_dim", nullptr);
     const auto stated = number(m, "attention_factor", "rope.scaling.yarn_attn_factor");
-    const auto temperature = [&](double s) { return factor_ > 1 ? 0.1 * s * std::log(factor_) + 1 : 1.0; };
     if (stated)
       magnitude_ = *stated;
     else if (mscale && all_dim && *mscale != 0 && *all_dim != 0)
-      magnitude_ = temperature(*mscale) / temperature(*all_dim);
+      magnitude_ = yarn_temperature(factor_, *mscale) / yarn_temperature(factor_, *all_dim);
     else
-      magnitude_ = temperature(1) * m.get_real({nullptr, "rope.scaling.attn_factor"}, 1);
+      magnitude_ = yarn_temperature(factor_, 1) * m.get_real({nullptr, "rope.scaling.attn_factor"}, 1);
   }
-  void read_longrope(const Meta& m, double n_ctx) {
-    short_ = m.reals({"rope_scaling.short_factor"}), long_ = m.reals({"rope_scaling.long_factor"});
-    if (short_.empty())
-      short_ = m.reals({"rope_parameters.short_factor"}), long_ = m.reals({"rope_parameters.long_factor"});
-    const double orig = static_cast<double>(original_ctx_), f = original_ctx_ ? n_ctx / orig : factor_;
-    const auto stated = number(m, "attention_factor", nullptr);
-    magnitude_ = stated ? *stated : f > 1 ? std::sqrt(1 + std::log(f) / std::log(orig)) : 1.0;
+  void read_longrope(const Meta& m) {
+    for (const std::string& object : {v5_, std::string("rope_scaling.")})
+      if (short_.empty()) {
+        short_ = m.reals({(object + "short_factor").c_str()});
+        long_ = m.reals({(object + "long_factor").c_str()});
+      }
+    const auto stated = number(m, "attention_factor", "rope.scaling.attn_factor");
+    const double trained = static_cast<double>(original_ctx_);
+    if (trained < 2) m.refuse_range({"original_max_position_embeddings"}, std::to_string(original_ctx_));
+    magnitude_ = stated ? *stated : factor_ > 1 ? std::sqrt(1 + std::log(factor_) / std::log(trained)) : 1.0;
   }
 
-  int64_t d_rot_, original_ctx_ = 0, truncate_ = 1;
+  std::string v5_;
+  int64_t d_rot_ = 0, original_ctx_ = 0, truncate_ = 1;
   double theta_ = 10000, factor_ = 1, magnitude_ = 1;
   double low_freq_factor_ = 1, high_freq_factor_ = 4, beta_fast_ = 32, beta_slow_ = 1;
   std::string kind_ = "none";

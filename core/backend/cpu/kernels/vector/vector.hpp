@@ -57,6 +57,7 @@ struct VectorKernels {
   void (*axpy)(float a, const float* x, float* y, int64_t n);  // y += a * x
   void (*scale_shift)(const float* x, float scale, float shift, float* y, int64_t n);
   void (*softcap)(const float* x, float cap, float* y, int64_t n);
+  void (*clamp)(const float* x, float lo, float hi, float* y, int64_t n);
   void (*unary)(VecAct act, const float* x, float* y, int64_t n);
   void (*glu)(VecAct act, const float* gate, const float* up, float* y, int64_t n);
   /// y = g * sigmoid(alpha g) * (u + 1), g = min(gate, limit), u = up within [-limit, limit].
