@@ -3,6 +3,7 @@
 
   tools/compare.py A.gguf B.gguf               the peer is xllamacpp from PyPI, in a Python environment of its own
   tools/compare.py A.gguf --peer DIR           the peer is DIR/llama-bench, a native build
+  tools/compare.py A.gguf --peer DIR --batch 8   also decoding of 8 sequences at once (DIR/llama-batched-bench)
   tools/compare.py A.gguf --plot OUT.png       and a bar chart (needs matplotlib)
 Prints a table on stderr and JSON on stdout. Every other round begins with the peer, so that a machine that slows down
 or warms up favours nobody. xllamacpp measures with its own timings inside one process and carries AVX2
@@ -60,19 +61,35 @@ def run_json(command, **options):
     return done.stdout
 
 
+TESTS = ("prompt", "decode", "batch")
+
+
+def tenon_bench(args, model, n_prompt, n_gen, batch):
+    return json.loads(run_json([args.tenon, "bench", model, "-p", n_prompt, "-n", n_gen, "-t", args.threads, "-r", args.repeats,
+                                "--batch", batch, "--json"]))
+
+
 def tenon(args, model):
-    found = json.loads(run_json([args.tenon, "bench", model, "-p", args.n_prompt, "-n", args.n_gen, "-t", args.threads, "-r",
-                                 args.repeats, "--json"]))
-    speeds = {"prompt": [], "decode": [], "bandwidth_gbs": found["bandwidth_gbs"], "bytes_per_token": found["bytes_per_token"]}
+    found = tenon_bench(args, model, args.n_prompt, args.n_gen, 1)
+    speeds = {"prompt": [], "decode": [], "batch": [], "bandwidth_gbs": found["bandwidth_gbs"],
+              "bytes_per_token": found["bytes_per_token"]}
     for test in found["tests"]:
         speeds["decode" if test["n_gen"] else "prompt"] += test["samples"]
+    if args.batch:
+        speeds["batch"] = tenon_bench(args, model, 0, args.n_gen, args.batch)["tests"][0]["samples"]
     return speeds
+
+
+def batched_peer(args, model):
+    out = run_json([pathlib.Path(args.peer) / "llama-batched-bench", "-m", model, "-npp", 1, "-ntg", args.n_gen, "-npl", args.batch,
+                    "-t", args.threads, "-c", args.batch * (args.n_gen + 64), "--output-format", "jsonl"])
+    return [json.loads(line)["speed_tg"] for line in out.splitlines() if line.startswith("{")]
 
 
 def native_peer(args, model):
     rows = json.loads(run_json([pathlib.Path(args.peer) / "llama-bench", "-m", model, "-p", args.n_prompt, "-n", args.n_gen,
                                 "-t", args.threads, "-r", args.repeats, "-ngl", 0, "-o", "json"]))
-    speeds = {"prompt": [], "decode": []}
+    speeds = {"prompt": [], "decode": [], "batch": batched_peer(args, model) if args.batch else []}
     for row in rows:
         speeds["decode" if row["n_gen"] else "prompt"] += row["samples_ts"]
     return speeds
@@ -82,7 +99,7 @@ def pip_peer(args, model):
     python = python_with("xllamacpp", PACKAGE)
     out = run_json([python, "-c", IN_PROCESS, model, args.threads, args.n_prompt, args.n_gen, args.repeats])
     lines = [line for line in out.splitlines() if line.startswith("RESULT ")]
-    return json.loads(lines[-1][7:]) if lines else sys.exit("compare: error: the peer printed no result")
+    return {"batch": [], **json.loads(lines[-1][7:])} if lines else sys.exit("compare: error: the peer printed no result")
 
 
 def measure(args):
@@ -103,7 +120,7 @@ def summary(samples):
 
 def row_of(model, speeds):
     row = {"model": str(model), "bytes": model.stat().st_size}
-    for test in ("prompt", "decode"):
+    for test in TESTS:
         ours, theirs = ([s for r in speeds[who] for s in r[test]] for who in ("tenon", "peer"))
         if ours and theirs:
             ours, theirs = summary(ours), summary(theirs)
@@ -119,7 +136,7 @@ def print_table(rows, args):
     print(f"tokens per second, median of {args.rounds} x {args.repeats}, {args.threads} threads", file=sys.stderr)
     print(f"{'model':36} {'test':8} {'tenon':>10} {'peer':>10} {'ratio':>7}", file=sys.stderr)
     for row in rows:
-        for test in ("prompt", "decode"):
+        for test in TESTS:
             if test in row:
                 t = row[test]
                 print(f"{pathlib.Path(row['model']).name[:36]:36} {test:8} {t['tenon']['median']:10.2f} "
@@ -137,7 +154,7 @@ def plot(rows, path):
         return
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    tests = [t for t in ("prompt", "decode") if any(t in r for r in rows)]
+    tests = [t for t in TESTS if any(t in r for r in rows)]
     figure, axes = pyplot.subplots(1, len(tests), figsize=(6 * len(tests), 1.5 + 0.6 * len(rows)), squeeze=False)
     for axis, test in zip(axes[0], tests):
         shown = [r for r in rows if test in r]
@@ -162,9 +179,12 @@ def main():
     parser.add_argument("-n", dest="n_gen", type=int, default=128)
     parser.add_argument("-t", dest="threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("-r", dest="repeats", type=int, default=3, help="repeats in each round")
+    parser.add_argument("--batch", type=int, default=0, help="also decode as many sequences at once")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--plot", type=pathlib.Path, help="a PNG file to write")
     args = parser.parse_args()
+    if args.batch and not args.peer:
+        sys.exit("compare: error: --batch needs --peer DIR")
     for model in args.models:
         if not model.is_file():
             sys.exit(f"compare: error: no file {model}")
@@ -173,7 +193,7 @@ def main():
     if args.plot:
         plot(rows, args.plot)
     print(json.dumps({"peer": args.peer or PACKAGE, "threads": args.threads, "n_prompt": args.n_prompt, "n_gen": args.n_gen,
-                      "rounds": args.rounds, "repeats": args.repeats, "models": rows}))
+                      "batch": args.batch, "rounds": args.rounds, "repeats": args.repeats, "models": rows}))
 
 
 if __name__ == "__main__":

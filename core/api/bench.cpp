@@ -43,6 +43,7 @@ double prompt_speed(Runner& runner, int batch, int64_t n_prompt) {
     for (size_t i = done; i < seqs.size() && step.tokens_left() > 0; ++i) {
       const auto rest = std::span(tokens).subspan(static_cast<size_t>(seqs[i].length()));
       const auto n = std::min(rest.size(), static_cast<size_t>(step.tokens_left()));
+      if (runner.limits().whole && n < rest.size()) break;
       step.add(seqs[i], rest.first(n), n == rest.size() ? Rows::last : Rows::none);
     }
     step.run();

@@ -46,6 +46,9 @@ void check_ids(std::span<const int32_t> ids, int64_t n_vocab) {
 
 Perplexity perplexity(Model& model, std::span<const int32_t> ids, const PerplexityOptions& options) {
   const auto start = std::chrono::steady_clock::now();
+  if (model.core().runner().limits().whole)
+    fail(ErrorCode::unsupported,
+         "[perplexity] the model is an encoder, whose rows see what they would have to predict");
   check_ids(ids, model.n_vocab());
   Perplexity out{.n_tokens = static_cast<int64_t>(ids.size())};
   out.window = options.window > 0 ? options.window : model.n_ctx();
@@ -65,17 +68,19 @@ Perplexity perplexity(Model& model, std::span<const int32_t> ids, const Perplexi
   return out;
 }
 
-LoadOptions hidden_load_options(LoadOptions base, int64_t n_tokens) {
-  base.max_tokens = std::max(base.max_tokens, n_tokens);
+LoadOptions encoder_load_options(LoadOptions base, int64_t n_tokens) {
+  base.whole_tokens = std::max(base.whole_tokens, n_tokens);
   base.max_seqs = 1;
   return base;
 }
 
-Array hidden_states(Model& model, std::span<const int32_t> ids) {
-  const Graph& graph = model.core().graph();
-  if (!graph.outputs.contains("hidden"))
-    fail(ErrorCode::unsupported, "[embed] the plugin \"{}\" describes this model without an output \"hidden\"",
-         model.info().plugin_id);
+namespace {
+
+/// An output of one step over all ids, [n_rows, width].
+Array encode(Model& model, std::span<const int32_t> ids, const std::string& output, Rows rows) {
+  if (!model.core().graph().outputs.contains(output))
+    fail(ErrorCode::unsupported, "[embed] the plugin \"{}\" describes this model without an output \"{}\"",
+         model.info().plugin_id, output);
   const auto n = static_cast<int64_t>(ids.size());
   if (n == 0) fail(ErrorCode::usage, "[embed] no tokens");
   for (int32_t id : ids)
@@ -84,11 +89,19 @@ Array hidden_states(Model& model, std::span<const int32_t> ids) {
   auto seq = model.core().runner().admit(n);
   if (!seq) fail(ErrorCode::capacity, "[embed] a sequence of {} tokens does not fit the pages", n);
   Step step(model.core().runner());
-  step.add(*seq, ids, Rows::none);
+  step.add(*seq, ids, rows);
   step.run();
-  const auto values = step.output("hidden");
-  const int64_t d = static_cast<int64_t>(values.size()) / n;
-  return {{n, d}, {values.begin(), values.begin() + n * d}};
+  const auto values = step.output(output);
+  const int64_t n_rows = rows == Rows::none ? n : 1;
+  return {{n_rows, std::ssize(values) / n_rows}, {values.begin(), values.end()}};
+}
+
+}  // namespace
+
+Array hidden_states(Model& model, std::span<const int32_t> ids) { return encode(model, ids, "hidden", Rows::none); }
+
+std::vector<float> embedding(Model& model, std::span<const int32_t> ids) {
+  return encode(model, ids, "embedding", Rows::last).data;
 }
 
 }  // namespace tenon::api

@@ -1,4 +1,4 @@
-// What a model says about given text: perplexity, and the hidden states of models that have them as an output.
+// What a model says about given text: perplexity; of encoders the hidden states and one vector for a text.
 #pragma once
 
 #include <cstdint>
@@ -25,10 +25,12 @@ struct Perplexity {
 /// is predicted. Load with `logits_load_options`. Error{usage} for fewer than two ids.
 Perplexity perplexity(Model& model, std::span<const int32_t> ids, const PerplexityOptions& options);
 
-/// [T, d]: the final hidden state of each token. Load with `hidden_load_options`. Error{unsupported} for a model whose
+/// [T, d]: the final hidden state of each token. Load with `encoder_load_options`. Error{unsupported} for a model whose
 /// plugin has no output "hidden".
 Array hidden_states(Model& model, std::span<const int32_t> ids);
-/// An encoder sees all its tokens in one step.
-LoadOptions hidden_load_options(LoadOptions base, int64_t n_tokens);
+/// One vector for the whole text, of unit length; as above, with the output "embedding".
+std::vector<float> embedding(Model& model, std::span<const int32_t> ids);
+/// For texts of at most `n_tokens`: an encoder sees all tokens of a text in one step.
+LoadOptions encoder_load_options(LoadOptions base, int64_t n_tokens);
 
 }  // namespace tenon::api

@@ -74,6 +74,8 @@ LoadOptions logits_load_options(LoadOptions base, const LogitsOptions& options) 
   base.all_logits = true;
   base.max_seqs = std::max<int64_t>(base.max_seqs, options.batch + 1);
   base.max_tokens = std::max(base.max_tokens, base.max_seqs);
+  // The copies, and the filler, which is nearly twice as long as one.
+  base.whole_tokens = (options.batch + (options.batch > 1 ? 2 : 0)) * std::ssize(options.tokens) + 1;
   return base;
 }
 

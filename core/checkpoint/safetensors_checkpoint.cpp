@@ -1,4 +1,6 @@
 // A model directory: config.json, safetensors in one file or in shards named by an index, further JSON files on demand.
+// Folders "1_Pooling", "2_Dense", ... hold what comes after the model (sentence-transformers' layout): the config.json
+// of each becomes the member "modules.<folder>" of the metadata, its tensors carry "<folder>." before their names.
 #include <algorithm>
 #include <map>
 #include <mutex>
@@ -16,7 +18,7 @@ constexpr JsonLimits kConfigLimits{.max_bytes = size_t{4} << 20, .max_depth = 64
 constexpr JsonLimits kIndexLimits{.max_bytes = size_t{128} << 20, .max_depth = 8, .max_values = size_t{1} << 22};
 constexpr JsonLimits kSideLimits{.max_bytes = size_t{256} << 20, .max_depth = 64, .max_values = size_t{1} << 24};
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
-constexpr size_t kMaxShards = 9999;
+constexpr size_t kMaxShards = 9999, kMaxModules = 16;
 
 // A name without any way out of the directory.
 bool is_plain_name(std::string_view name) {
@@ -37,6 +39,7 @@ class ModelDirectory final : public Checkpoint {
     if (!config_.is_object())
       fail(ErrorCode::bad_model, "[config.json] expected object, found {}", Value::kind_name(config_.kind()));
     add_tensors();
+    add_modules();
     table_.finish();
   }
 
@@ -69,6 +72,39 @@ class ModelDirectory final : public Checkpoint {
   void add_file(const std::string& name) {
     const auto file = MappedFile::open(path_ / name);
     table_.add(file, parse_safetensors(file->bytes(), name));
+  }
+
+  void add_modules() {
+    Value::Object modules;
+    for (const std::string& name : module_names()) {
+      modules.emplace_back(name, read_json(path_ / name / "config.json", kConfigLimits));
+      const fs::path tensors = path_ / name / "model.safetensors";
+      if (!fs::exists(tensors)) continue;
+      const auto file = MappedFile::open(tensors);
+      table_.add(file, parse_safetensors(file->bytes(), name + "/model.safetensors"), name + ".");
+    }
+    if (modules.empty()) return;
+    Value::Object members = config_.as_object();
+    members.emplace_back("modules", std::move(modules));
+    config_ = std::move(members);
+  }
+
+  /// Folders with a number, an underscore and letters for a name, in order.
+  std::vector<std::string> module_names() const {
+    std::vector<std::string> names;
+    for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+      const std::string name = entry.path().filename().string();
+      const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+      const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+      if (digits < 1 || digits > 2 || digits + 2 > name.size() || name[digits] != '_' ||
+          !std::all_of(name.begin() + static_cast<ptrdiff_t>(digits) + 1, name.end(), is_letter))
+        continue;
+      if (fs::exists(entry.path() / "config.json")) names.push_back(name);
+    }
+    std::sort(names.begin(), names.end());
+    if (names.size() > kMaxModules)
+      fail(ErrorCode::bad_model, "[{}] {} module folders, the limit is {}", path_.string(), names.size(), kMaxModules);
+    return names;
   }
 
   std::string only_file() const {

@@ -25,12 +25,14 @@ HostTensor place(const std::shared_ptr<const MappedFile>& file, TensorEntry& ent
 
 }  // namespace
 
-void TensorTable::add(const std::shared_ptr<const MappedFile>& file, std::vector<TensorEntry> entries) {
+void TensorTable::add(const std::shared_ptr<const MappedFile>& file, std::vector<TensorEntry> entries,
+                      std::string_view prefix) {
   const std::string file_name = file->path().filename().string();
   tensors_.reserve(tensors_.size() + entries.size());
   for (TensorEntry& entry : entries) {
     HostTensor tensor = place(file, entry);
-    tensors_.push_back({std::move(entry.name), std::move(tensor), file_name, entry.offset});
+    tensors_.push_back({prefix.empty() ? std::move(entry.name) : std::string(prefix) + entry.name, std::move(tensor),
+                        file_name, entry.offset});
   }
 }
 

@@ -14,8 +14,10 @@ namespace tenon {
 
 class TensorTable {
  public:
-  /// Adds a file's tensors, in place in its mapping. A plain type that is not aligned there is copied.
-  void add(const std::shared_ptr<const MappedFile>& file, std::vector<TensorEntry> entries);
+  /// Adds a file's tensors, in place in its mapping, `prefix` before their names. A plain type that is not aligned
+  /// there is copied.
+  void add(const std::shared_ptr<const MappedFile>& file, std::vector<TensorEntry> entries,
+           std::string_view prefix = {});
   /// Builds the index; Error{bad_model} when two files hold a tensor of the same name.
   void finish();
 

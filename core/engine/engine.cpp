@@ -71,6 +71,7 @@ void Engine::check(const Request& request) const {
       fail(ErrorCode::usage, "[sampling] logit_bias names the id {} outside the vocabulary of {}", id, limits.n_vocab);
   if (request.logprobs < -1 || request.logprobs > kMaxTopLogprobs)
     fail(ErrorCode::usage, "[request] logprobs {} is outside 0 ... {}", request.logprobs, kMaxTopLogprobs);
+  if (limits.whole) fail(ErrorCode::unsupported, "[request] the model is an encoder, it does not continue texts");
   if (n_prompt == 0) fail(ErrorCode::usage, "[request] the prompt has no tokens");
   for (int32_t id : request.prompt)
     if (id < 0 || id >= limits.n_vocab)

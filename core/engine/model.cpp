@@ -16,6 +16,7 @@
 namespace tenon {
 namespace {
 
+constexpr int64_t kMaxStep = 65536;
 constexpr int64_t kMaxCtx = int64_t{1} << 30;  // positions are 32-bit
 
 const GraphValue& logits_value(const Graph& graph) {
@@ -70,8 +71,8 @@ std::vector<int32_t> checkpoint_stop_ids(const Checkpoint& checkpoint, int64_t n
 
 std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  if (options.max_tokens < 1 || options.max_tokens > 65536)
-    fail(ErrorCode::usage, "[load] {} tokens a step, allowed are 1 ... 65536", options.max_tokens);
+  if (options.max_tokens < 1 || options.max_tokens > kMaxStep)
+    fail(ErrorCode::usage, "[load] {} tokens a step, allowed are 1 ... {}", options.max_tokens, kMaxStep);
   if (options.max_seqs < 1 || options.max_seqs > 4096)
     fail(ErrorCode::usage, "[load] {} sequences, allowed are 1 ... 4096", options.max_seqs);
   if (options.max_snapshots < 0 || options.max_snapshots > 4096)
@@ -83,9 +84,10 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const Load
   model->backend_ = make_backend(options.backend, options.threads);
   model->checkpoint_ = Checkpoint::open(path);
   model->describe_graph(options);
-  model->compile(options);
-  model->make_states(options);
-  model->reuse_prefixes(options);
+  const LoadOptions fitted = model->fitted(options);
+  model->compile(fitted);
+  model->make_states(fitted);
+  model->reuse_prefixes(fitted);
   model->info_.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return model;
 }
@@ -105,6 +107,14 @@ void Model::describe_graph(const LoadOptions& options) {
     if (node.op == "tenon.rope/1")
       if (auto spec = rope_spec(node); rope_depends_on_length(spec)) length_ropes_.push_back(std::move(spec));
   keep_stored_rope_rows(graph_);
+}
+
+LoadOptions Model::fitted(LoadOptions options) const {
+  if (!needs_whole_sequences(graph_)) return options;
+  if (options.whole_tokens > kMaxStep)
+    fail(ErrorCode::capacity, "[load] a step of {} tokens, allowed are {}", options.whole_tokens, kMaxStep);
+  options.max_tokens = std::max(options.max_tokens, options.whole_tokens);
+  return options;
 }
 
 void Model::compile(const LoadOptions& options) {
@@ -170,13 +180,15 @@ void Model::make_states(const LoadOptions& options) {
   }
   info_.slot_bytes = states_->bytes_per_slot();
 
+  const bool whole = needs_whole_sequences(graph_);
   runner_ = std::make_unique<Runner>(
       *executable_, *states_,
       RunnerLimits{.max_tokens = options.max_tokens,
                    .max_rows = options.all_logits ? options.max_tokens : std::min(options.max_seqs, options.max_tokens),
                    .max_seqs = options.max_seqs,
                    .n_ctx = n_ctx,
-                   .n_vocab = logits_value(graph_).shape.back()});
+                   .n_vocab = whole ? graph_.param_int("n_vocab") : logits_value(graph_).shape.back(),
+                   .whole = whole});
   if (runner_->limits().n_ctx < n_ctx)
     info_.warnings.push_back(fmt::format("the context is cut from {} to {} tokens: {} MiB are left for states", n_ctx,
                                          runner_->limits().n_ctx, budget >> 20));

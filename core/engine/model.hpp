@@ -31,6 +31,7 @@ struct LoadOptions {
   bool allow_unread = false;                            // config keys that nobody read are warnings
   std::string force = {};                               // "op=impl,..." for the backend
   int64_t max_tokens = 512;                             // rows of a step: the prefill chunk
+  int64_t whole_tokens = 0;  // an encoder takes texts whole: rows of its largest step, where that is more
   int64_t max_seqs = 16;
   int64_t max_snapshots = 4;  // slots for copies of state that cannot be rewound
   bool all_logits = false;    // room for logits of every row of a step, not only one a sequence
@@ -77,6 +78,7 @@ class Model {
  private:
   Model() = default;
   void describe_graph(const LoadOptions& options);
+  LoadOptions fitted(LoadOptions options) const;
   void compile(const LoadOptions& options);
   void make_states(const LoadOptions& options);
   StateSizes state_sizes(const LoadOptions& options, int64_t n_ctx, uint64_t budget) const;

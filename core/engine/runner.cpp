@@ -10,7 +10,7 @@ namespace tenon {
 
 Runner::Runner(Executable& executable, StatePool& states, RunnerLimits limits)
     : executable_(executable), states_(states), limits_(limits), pages_(states, limits.max_seqs, limits.max_tokens) {
-  limits_.n_ctx = pages_.longest(limits_.n_ctx);
+  limits_.n_ctx = pages_.longest(limits_.whole ? std::min(limits_.n_ctx, limits_.max_tokens) : limits_.n_ctx);
   limits_.max_seqs = std::min({limits_.max_seqs, limits_.max_tokens, limits_.max_rows});
   if (limits_.n_ctx < 1 || limits_.max_seqs < 1)
     fail(ErrorCode::capacity, "[runner] context of {} tokens, {} sequences", limits_.n_ctx, limits_.max_seqs);
@@ -90,6 +90,8 @@ int64_t Step::add(SeqCache& seq, std::span<const int32_t> tokens, Rows rows) {
   if (n == 0 || n > tokens_left() || wanted > rows_left() || seqs_left() < 1)
     fail(ErrorCode::internal, "[step] a piece of {} tokens and {} rows, {} and {} left", n, wanted, tokens_left(),
          rows_left());
+  if (runner_.limits_.whole && seq.length() > 0)
+    fail(ErrorCode::usage, "[step] {} tokens after {}: an encoder takes a text in one step", n, seq.length());
   seq.cover(seq.length() + n);
 
   Runner& r = runner_;

@@ -24,6 +24,7 @@ struct RunnerLimits {
   int64_t max_seqs = 64;
   int64_t n_ctx = 0;  // tokens of one sequence, prompt and answer together
   int64_t n_vocab = 0;
+  bool whole = false;  // rows look ahead: all tokens of a sequence come in one step
 };
 
 /// A copy of what a sequence's state that does not grow was at one length; pages stay with the sequence. It holds one

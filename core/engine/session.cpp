@@ -67,7 +67,7 @@ void Session::append(std::span<const int32_t> tokens, Rows rows, std::vector<flo
     fail(ErrorCode::usage, "[session] {} more tokens after {}, planned for {}", tokens.size(), length(),
          copies_.front().planned_len());
 
-  const auto piece = static_cast<size_t>(piece_size(rows));
+  const auto piece = runner_.limits().whole ? tokens.size() : static_cast<size_t>(piece_size(rows));
   while (!tokens.empty()) {
     const auto part = tokens.first(std::min(piece, tokens.size()));
     tokens = tokens.subspan(part.size());

@@ -71,6 +71,8 @@ float apply_activation(Activation act, float value) {
 
 float norm_eps(const Node& node) { return static_cast<float>(attr_or<double>(node, "eps", 0)); }
 
+int64_t norm_groups(const Node& node) { return attr_or<int64_t>(node, "groups", 1); }
+
 Activation node_activation(const Node& node) {
   const std::string name = attr_or<std::string>(node, "act", "");
   const std::optional<Activation> act = activation_from_name(name);
@@ -101,6 +103,16 @@ ScaleShift scale_shift(const Node& node) {
   return {static_cast<float>(attr_or<double>(node, "scale", 1)), static_cast<float>(attr_or<double>(node, "shift", 0))};
 }
 
+Broadcast broadcast(const Graph& graph, const Node& node) {
+  const Shape &a = graph.value(node.inputs[0]).shape, &b = graph.value(node.inputs[1]).shape;
+  Broadcast spec;
+  spec.one_value = b.back() != a.back();
+  if (b.size() == a.size()) return spec;
+  spec.rows = 1;
+  for (size_t i = 0; i + 1 < b.size(); ++i) spec.rows *= b[i];
+  return spec;
+}
+
 float softcap(const Node& node) { return static_cast<float>(attr_or<double>(node, "cap", 1)); }
 
 ClampSpec clamp_spec(const Node& node) {
@@ -127,8 +139,40 @@ AttentionSpec attention_spec(const Graph& graph, const Node& node) {
   spec.scale = static_cast<float>(attr_or<double>(node, "scale", 1));
   spec.softcap = static_cast<float>(attr_or<double>(node, "softcap", 0));
   if (!node.states.empty()) spec.window = graph.state(node.states[0]).window;
+  for (double slope : attr_or<std::vector<double>>(node, "alibi", {})) spec.alibi.push_back(static_cast<float>(slope));
   return spec;
 }
+
+static float rounded_to_bf16(float f) {
+  const auto bits = __builtin_bit_cast(uint32_t, f);
+  return __builtin_bit_cast(float, (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
+
+float alibi_bias(float slope, int64_t position) {
+  return rounded_to_bf16(rounded_to_bf16(slope) * rounded_to_bf16(static_cast<float>(position)));
+}
+
+EncoderAttentionSpec encoder_attention_spec(const Node& node) {
+  return {static_cast<float>(attr_or<double>(node, "scale", 1)),
+          static_cast<float>(attr_or<double>(node, "softcap", 0)), attr_or<int64_t>(node, "radius", -1)};
+}
+
+PoolMode pool_mode(const Node& node) {
+  const std::string mode = attr_or<std::string>(node, "mode", "");
+  if (mode == "mean") return PoolMode::mean;
+  if (mode == "first") return PoolMode::first;
+  if (mode == "last") return PoolMode::last;
+  fail(ErrorCode::bad_plugin, "[{}] unknown mode \"{}\"; known: mean first last, at {}", node.op, mode,
+       location_text(node.at));
+}
+
+bool needs_whole_sequences(const Graph& graph) {
+  return std::ranges::any_of(graph.nodes, [](const Node& node) {
+    return node.op == "tenon.encoder_attention/1" || node.op == "tenon.pool/1";
+  });
+}
+
+float delta_scale(const Node& node) { return static_cast<float>(attr_or<double>(node, "scale", 1)); }
 
 RouteSpec route_spec(const Node& node) {
   RouteSpec spec;

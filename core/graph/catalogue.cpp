@@ -11,11 +11,10 @@ namespace tenon {
 
 std::span<const OpDef> all_ops() {
   static const std::array kOps = {
-      ops::kEmbed,       ops::kLinear,       ops::kRmsNorm,     ops::kLayerNorm, ops::kAdd,
-      ops::kMul,         ops::kScaleShift,   ops::kUnary,       ops::kGlu,       ops::kSoftcap,
-      ops::kClamp,       ops::kReshape,      ops::kSlice,       ops::kRope,      ops::kPositionScale,
-      ops::kAttention,   ops::kCausalConv1d, ops::kSsmScan,     ops::kTakeRows,  ops::kMoeRoute,
-      ops::kSparseMixer, ops::kMoeFfn,       ops::kLinearGroup, ops::kLinearGlu, ops::kLinearAdd};
+#define TENON_OP(name) ops::name,
+#include "graph/ops/ops.def"
+#undef TENON_OP
+  };
   return kOps;
 }
 

@@ -52,8 +52,10 @@ enum class Activation : uint8_t {
 std::optional<Activation> activation_from_name(std::string_view name);
 float apply_activation(Activation act, float x);  // the reference definition
 
-/// tenon.rms_norm/1, tenon.layer_norm/1
+/// tenon.rms_norm/1, tenon.layer_norm/1, tenon.l2_norm/1
 float norm_eps(const Node& node);
+/// tenon.rms_norm/1, tenon.layer_norm/1: runs of the last axis with statistics of their own
+int64_t norm_groups(const Node& node);
 /// tenon.unary/1, tenon.causal_conv1d/1: attribute "act"
 Activation node_activation(const Node& node);
 /// tenon.glu/1, tenon.moe_ffn/1, host.linear_glu: how gate and up are joined; "act" with its "alpha" and "limit"
@@ -69,6 +71,13 @@ struct ScaleShift {
   float scale = 1, shift = 0;
 };
 ScaleShift scale_shift(const Node& node);
+/// tenon.add/1, tenon.sub/1, tenon.mul/1: row r of a (all axes but the last together) meets row r of b, or row r %
+/// rows.
+struct Broadcast {
+  int64_t rows = 0;        // of b; 0: as many as a has
+  bool one_value = false;  // a row of b is one value
+};
+Broadcast broadcast(const Graph& graph, const Node& node);
 /// tenon.softcap/1: attribute "cap"
 float softcap(const Node& node);
 /// tenon.clamp/1: attributes "lo" and "hi", infinite where absent
@@ -122,10 +131,32 @@ double rope_choice(const RopeSpec& spec, int64_t planned_len);
 /// tenon.attention/1
 struct AttentionSpec {
   float scale = 1;
-  float softcap = 0;   // 0: none
-  int64_t window = 0;  // of its state
+  float softcap = 0;         // 0: none
+  int64_t window = 0;        // of its state
+  std::vector<float> alibi;  // by query head, or empty
 };
 AttentionSpec attention_spec(const Graph& graph, const Node& node);
+/// What an alibi slope adds to q.k for a key at `position`: a product of bfloat16, as the published models were
+/// trained.
+float alibi_bias(float slope, int64_t position);
+
+/// tenon.encoder_attention/1
+struct EncoderAttentionSpec {
+  float scale = 1;
+  float softcap = 0;    // 0: none
+  int64_t radius = -1;  // -1: every key of the sequence
+};
+EncoderAttentionSpec encoder_attention_spec(const Node& node);
+
+/// tenon.pool/1
+enum class PoolMode : uint8_t { mean, first, last };
+PoolMode pool_mode(const Node& node);
+
+/// True when a sequence's rows must come in one step, as some of them look ahead.
+bool needs_whole_sequences(const Graph& graph);
+
+/// tenon.gated_delta_rule/1: attribute "scale"
+float delta_scale(const Node& node);
 
 /// tenon.moe_route/1
 enum class RouteScore : uint8_t { softmax, sigmoid, softmax_selected };

@@ -65,6 +65,7 @@ enum class XformOp : uint32_t {  // values of the ABI's TN_X_*
   add = 7,
   scale = 8,
   neg_exp = 9,
+  regroup = 10,
   mxfp4 = 11
 };
 struct Xform {

@@ -66,6 +66,8 @@ inline std::span<const std::string_view> neutral_config_keys() {
       "is_decoder",
       "use_return_dict",
       "_flash_attn_2_enabled",
+      // what other folders of the checkpoint say follows the model (core/checkpoint adds it); encoders read it
+      "modules.*",
   };
   return keys;
 }

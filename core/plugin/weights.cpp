@@ -72,6 +72,15 @@ Shape step_shape(const Xform& x, Shape s, const Shape& declared, std::string_vie
       if (x.a[0] < 1 || s.empty() || s[0] % (2 * x.a[0]) != 0)
         fail(ErrorCode::bad_model, "[weight {}] {} has no {} heads of an even width", what, shape_text(s), x.a[0]);
       return s;
+    case XformOp::regroup: {
+      const int64_t rows = s.empty() ? 0 : s[0], groups = x.a[0];
+      const bool sane = groups > 0 && rows % groups == 0 && x.a[1] >= 0 && x.a[2] >= 0 && x.a[3] >= 0 &&
+                        std::max({x.a[1], x.a[2], x.a[3]}) <= rows && x.a[1] + x.a[2] + x.a[3] <= rows / groups;
+      if (!sane)
+        fail(ErrorCode::bad_model, "[weight {}] {} has no {} groups of {} + {} + {} rows", what, shape_text(s), groups,
+             x.a[1], x.a[2], x.a[3]);
+      return s;
+    }
     default:
       return s;
   }
@@ -132,6 +141,19 @@ HostTensor rope_unpermute(const HostTensor& t, int64_t heads, std::string_view w
   });
 }
 
+HostTensor regroup(const HostTensor& t, const Xform& x, std::string_view what) {
+  const int64_t groups = x.a[0], per_group = t.shape[0] / groups;
+  const int64_t parts[] = {x.a[1], x.a[2], x.a[3], per_group - x.a[1] - x.a[2] - x.a[3]};
+  std::vector<int64_t> from;
+  int64_t before = 0;  // rows of a group that belong to earlier parts
+  for (int64_t part : parts) {
+    for (int64_t g = 0; g < groups; ++g)
+      for (int64_t r = 0; r < part; ++r) from.push_back(g * per_group + before + r);
+    before += part;
+  }
+  return pick_rows(t, what, [&](int64_t r) { return from[static_cast<size_t>(r)]; });
+}
+
 HostTensor slice(const HostTensor& t, const Xform& x, Shape shape, std::string_view what) {
   const auto axis = static_cast<size_t>(x.axis);
   int64_t inner = 1, at = 0;  // elements of one index of the axis; where the first one is
@@ -182,6 +204,8 @@ HostTensor apply_step(const Xform& x, const HostTensor& t, Shape shape, std::str
       return slice(t, x, std::move(shape), what);
     case XformOp::rope_unpermute:
       return rope_unpermute(t, x.a[0], what);
+    case XformOp::regroup:
+      return regroup(t, x, what);
     case XformOp::add:
       return map_values(t, what, [f](float v) { return v + f; });
     case XformOp::scale:

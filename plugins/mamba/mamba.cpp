@@ -2,7 +2,8 @@
 // Mamba 1 in transformers' naming and in its authors', and Falcon-Mamba, which normalises dt, B and C without weights.
 // Written from transformers' modeling_mamba.py and modeling_falcon_mamba.py; revision in tests/golden/mamba/SOURCE.md.
 // Not here: one decay per head (mamba2), attention between the mixers (jamba).
-#include <tenon/blocks/recurrent.hpp>
+#include <tenon/blocks/causal_conv.hpp>
+#include <tenon/blocks/ssm.hpp>
 #include <tenon/plugin.hpp>
 
 namespace {

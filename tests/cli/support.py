@@ -15,6 +15,7 @@ PLUGINS = pathlib.Path(os.environ["TENON_PLUGINS"])
 GOLDEN = pathlib.Path(os.environ["TENON_SOURCE_DIR"]) / "tests" / "golden"
 DENSE = GOLDEN / "llama"
 EXPERTS = GOLDEN / "mixtral"
+ENCODER = GOLDEN / "modernbert"
 
 
 class Done:

@@ -13,7 +13,7 @@ import subprocess
 import time
 import unittest
 
-from support import DENSE, EXPERTS, PLUGINS, TENON, Case, read_npy, tenon
+from support import DENSE, ENCODER, EXPERTS, PLUGINS, TENON, Case, read_npy, tenon
 
 TEMPLATE = b"{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}<assistant>"
 
@@ -81,25 +81,12 @@ class Chat(WithTemplate):
         def type_in(text):
             os.write(main, text)
 
-        def interrupt_at_the_prompt():
-            # One that comes between two reads of the line editor has no effect: pressed again, as a person would.
-            nonlocal seen
-            for _ in range(20):
-                type_in(b"\x03")
-                end = time.monotonic() + 3
-                while time.monotonic() < end:
-                    if select.select([main], [], [], 0.2)[0]:
-                        seen += os.read(main, 65536)
-                    if re.search(rb"> ", seen):
-                        seen = b""
-                        return
-            self.fail(f"no prompt after Ctrl-C: {seen[-200:]}")
-
         try:
             until(rb"> ")
             type_in(b"thrown away")
             until(rb"away")
-            interrupt_at_the_prompt()
+            type_in(b"\x03")
+            until(rb"> ")
             type_in(b"Hellx\x7fo\n")
             until(rb"(?s)\n.{40}")  # the answer, which would go on for hours
             os.kill(child.pid, signal.SIGINT)
@@ -217,9 +204,28 @@ class Embed(Case):
         out = self.folder / "x.npy"
         for given in (("--tokens", "1,2,3"), ("Some text",)):
             self.refused("embed", DENSE / "hf", *given, "--hidden", "-o", out, names=["hidden", "llama"], status=(1,))
-        self.refused("embed", DENSE / "hf", "Some text", names=["--hidden"])
+        self.refused("embed", DENSE / "hf", "Some text", names=["embedding", "llama"], status=(1,))
         self.refused("embed", DENSE / "hf", "--hidden", "-o", out, status=(2,))
         self.assertFalse(out.exists())
+
+    def test_one_vector_for_a_text(self):
+        for model in (ENCODER / "hf", ENCODER / "model.gguf"):
+            plain = self.works("embed", model, "Some text").json()
+            self.assertEqual(len(plain), 48)
+            self.assertAlmostEqual(sum(x * x for x in plain), 1, places=4)
+            whole = self.works("embed", model, "Some text", "--json").json()
+            self.assertEqual(whole["embedding"], plain)
+            self.assertGreater(whole["prompt_tokens"], 1)
+            self.works("embed", model, "Some text", "-o", self.folder / "v.npy")
+            self.assertIn(b"'shape': (48, )", (self.folder / "v.npy").read_bytes()[:128])
+
+    def test_an_encoder_takes_texts_whole_and_continues_none(self):
+        model, long = ENCODER / "hf", ",".join(["5"] * 129)
+        self.refused("run", model, "--tokens", "1,2,3", "-n", "2", "--ids", names=["encoder"], status=(1,))
+        self.refused("perplexity", model, "--file", "-", stdin=b"Some words, and more.", names=["encoder"], status=(1,))
+        self.refused("embed", model, "--tokens", long, names=["129", "128"], status=(1,))
+        self.works("embed", model, "--tokens", long, "--ctx", "200")
+        self.refused("embed", model, "--tokens", "1,320", names=["320"], status=(2,))
 
 
 class Manual(Case):

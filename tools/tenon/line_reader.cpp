@@ -1,7 +1,9 @@
 // Over libedit's own interface (editline(3)).
 #include "line_reader.hpp"
 
+#include <fcntl.h>
 #include <histedit.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,8 +12,13 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <cwchar>
 #include <filesystem>
 #include <iostream>
+#include <utility>
+
+#include "base/error.hpp"
 
 namespace tenon::tool {
 
@@ -30,21 +37,36 @@ fs::path history_file() {
   return folder.empty() ? folder : folder / "tenon/chat_history";
 }
 
-void ignore_signal(int) {}
-
-/// While it lives Ctrl-C interrupts a read instead of the program.
-class InterruptedReads {
+/// While it lives Ctrl-C does not end the program but is told through a pipe, so that none is lost between two reads.
+class Interrupts {
  public:
-  InterruptedReads() {
+  Interrupts() {
+    if (pipe2(ends_, O_CLOEXEC | O_NONBLOCK)) fail(ErrorCode::io, "[chat] pipe: {}", std::strerror(errno));
+    write_end = ends_[1];
     struct sigaction action{};
-    action.sa_handler = ignore_signal;  // and no SA_RESTART
+    action.sa_handler = [](int) {
+      const int kept = errno;
+      [[maybe_unused]] const ssize_t n = write(write_end, "", 1);
+      errno = kept;
+    };
     sigaction(SIGINT, &action, &before_);
   }
-  ~InterruptedReads() { sigaction(SIGINT, &before_, nullptr); }
-  InterruptedReads(const InterruptedReads&) = delete;
-  InterruptedReads& operator=(const InterruptedReads&) = delete;
+  ~Interrupts() {
+    sigaction(SIGINT, &before_, nullptr);
+    close(ends_[0]), close(ends_[1]);
+  }
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
+
+  int fd() const { return ends_[0]; }
+  void forget() const {
+    char sink[64];
+    while (read(ends_[0], sink, sizeof sink) > 0) continue;
+  }
 
  private:
+  static inline volatile std::sig_atomic_t write_end = -1;
+  int ends_[2];
   struct sigaction before_{};
 };
 
@@ -64,6 +86,7 @@ struct LineReader::Editor {
     el_set(edit, EL_EDITOR, "emacs");
     el_set(edit, EL_HIST, &history, lines);
     el_set(edit, EL_SIGNAL, 0);
+    el_set(edit, EL_GETCFN, &next_character);
     el_set(edit, EL_BIND, "^R", "em-inc-search-prev", nullptr);
     el_source(edit, nullptr);
   }
@@ -82,16 +105,43 @@ struct LineReader::Editor {
   Editor(const Editor&) = delete;
   Editor& operator=(const Editor&) = delete;
 
-  static char* shown_prompt(EditLine* edit) {
+  static Editor& of(EditLine* edit) {
     void* self = nullptr;
     el_get(edit, EL_CLIENTDATA, &self);
-    return static_cast<Editor*>(self)->prompt.data();
+    return *static_cast<Editor*>(self);
+  }
+  static char* shown_prompt(EditLine* edit) { return of(edit).prompt.data(); }
+
+  /// 1 and a character, 0 at the end of input, -1 on Ctrl-C or an error.
+  static int next_character(EditLine* edit, wchar_t* out) {
+    Editor& self = of(edit);
+    std::mbstate_t state{};
+    for (;;) {
+      pollfd waits[] = {{STDIN_FILENO, POLLIN, 0}, {self.interrupts.fd(), POLLIN, 0}};
+      if (poll(waits, 2, -1) < 0 && errno != EINTR) return -1;
+      if (waits[1].revents) {
+        self.interrupts.forget();
+        self.interrupted = true;
+        return -1;
+      }
+      char byte = 0;
+      const ssize_t n = waits[0].revents ? read(STDIN_FILENO, &byte, 1) : -1;
+      if (n == 0) return 0;
+      if (n < 0 && waits[0].revents && errno != EINTR && errno != EAGAIN) return -1;
+      if (n < 0) continue;
+      const size_t length = std::mbrtowc(out, &byte, 1, &state);
+      if (length == static_cast<size_t>(-2)) continue;
+      if (length == static_cast<size_t>(-1)) *out = L'\xfffd';
+      return 1;
+    }
   }
 
   std::string prompt;
   fs::path file;
   History* lines = nullptr;
   EditLine* edit = nullptr;
+  Interrupts interrupts;
+  bool interrupted = false;
 };
 
 LineReader::LineReader(std::string prompt) {
@@ -107,12 +157,10 @@ std::optional<std::string> LineReader::next_raw() {
     if (line.ends_with('\r')) line.pop_back();
     return line;
   }
-  const InterruptedReads guard;
   int n = 0;
-  errno = 0;
   const char* text = el_gets(editor_->edit, &n);
   if (!text || n <= 0) {
-    if (n >= 0 && errno != EINTR) return std::nullopt;
+    if (!std::exchange(editor_->interrupted, false)) return std::nullopt;
     el_reset(editor_->edit);
     std::fputc('\n', stdout);
     return std::string();

@@ -1,8 +1,28 @@
 # The CPU backend, except its matrix products (linear.cmake). The vector kernels are one source built once per
 # instruction set; everything else is built for plain x86-64 and chooses at run time.
 set(cpu_dir ${CMAKE_CURRENT_LIST_DIR})
-set(cpu_sources cpu executable compile_ctx fuse reservation state_pool ops/attention ops/attention_plan ops/elementwise
-  ops/linear ops/moe_ffn ops/moe_route ops/sparse_mixer ops/norm ops/packing ops/recurrent ops/rope ops/rows)
+set(cpu_sources
+  cpu
+  executable
+  compile_ctx
+  fuse
+  reservation
+  state_pool
+  ops/attention
+  ops/attention_plan
+  ops/elementwise
+  ops/encoder_attention
+  ops/linear
+  ops/matrix_state
+  ops/moe_ffn
+  ops/moe_route
+  ops/norm
+  ops/packing
+  ops/pool
+  ops/recurrent
+  ops/rope
+  ops/rows
+  ops/sparse_mixer)
 set(cpu_vector kernels/vector/vector_x86 kernels/vector/vector_avx2 kernels/vector/vector_avx512)
 foreach(source ${cpu_sources} ${cpu_vector})
   list(APPEND TENON_BACKEND_SOURCES ${cpu_dir}/${source}.cpp)

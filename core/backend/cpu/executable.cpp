@@ -25,9 +25,14 @@ constexpr FactoryEntry kFactories[] = {
     {"host.linear_add", make_linear},
     {"tenon.rms_norm/1", make_norm},
     {"tenon.layer_norm/1", make_norm},
+    {"tenon.l2_norm/1", make_norm},
+    {"tenon.row_sum/1", make_row_sum},
     {"tenon.rope/1", make_rope},
     {"tenon.attention/1", make_attention},
+    {"tenon.encoder_attention/1", make_encoder_attention},
+    {"tenon.pool/1", make_pool},
     {"tenon.add/1", make_elementwise},
+    {"tenon.sub/1", make_elementwise},
     {"tenon.mul/1", make_elementwise},
     {"tenon.scale_shift/1", make_elementwise},
     {"tenon.softcap/1", make_elementwise},
@@ -42,7 +47,12 @@ constexpr FactoryEntry kFactories[] = {
     {"tenon.sparse_mixer/1", make_sparse_mixer},
     {"tenon.moe_ffn/1", make_moe_ffn},
     {"tenon.causal_conv1d/1", make_causal_conv1d},
+    {"tenon.token_shift/1", make_token_shift},
     {"tenon.ssm_scan/1", make_ssm_scan},
+    {"tenon.ssd_scan/1", make_matrix_state},
+    {"tenon.wkv6/1", make_matrix_state},
+    {"tenon.wkv7/1", make_matrix_state},
+    {"tenon.gated_delta_rule/1", make_matrix_state},
 };
 
 /// Bytes of the arena that an op reads or writes; scratch and states have ranges of their own beyond the arena's end.

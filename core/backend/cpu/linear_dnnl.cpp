@@ -13,7 +13,7 @@ namespace {
 
 const char* refuse(const LinearShape& s) {
   if (s.w != DType::f32) return "only float32 weights";
-  return s.m < 16 ? "fewer than 16 activation rows" : nullptr;
+  return s.m < 128 ? "fewer than 128 activation rows" : nullptr;
 }
 
 size_t scratch_bytes(const LinearShape&) { return 0; }

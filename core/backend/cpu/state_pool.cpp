@@ -49,7 +49,7 @@ CpuStatePool::Layout CpuStatePool::kv_layout(const GraphState& s) const {
   at.n_heads = s.n_heads;
   at.dim_k = s.dim_k;
   at.dim_v = s.dim_v;
-  at.dv_pad = (s.dim_v + kValuePad - 1) / kValuePad * kValuePad;
+  at.dv_pad = pad_to(s.dim_v, kValuePad);
   at.value_offset = checked_mul(static_cast<uint64_t>(s.dim_k) * kPageTokens, elem, "state pool");
   const uint64_t values = checked_mul(static_cast<uint64_t>(at.dv_pad) * kPageTokens, elem, "state pool");
   at.head_bytes = checked_add(at.value_offset, values, "state pool");
@@ -59,8 +59,8 @@ CpuStatePool::Layout CpuStatePool::kv_layout(const GraphState& s) const {
 
 CpuStatePool::Layout CpuStatePool::slot_layout(const GraphState& s) const {
   Shape shape = s.shape;
-  if (s.kind == StateKind::recurrent && shape.size() == 2)
-    shape[0] = (shape[0] + kScanBlock - 1) / kScanBlock * kScanBlock;
+  if (s.kind == StateKind::recurrent && shape.size() == 2) shape[0] = pad_to(shape[0], kScanBlock);
+  if (s.kind == StateKind::recurrent && shape.size() == 3) shape[2] = pad_to(shape[2], kScanBlock);
   Layout at;
   at.slot_bytes = align64(checked_mul(static_cast<uint64_t>(checked_elements(shape, s.name)), 4, "state pool"));
   return at;

@@ -19,7 +19,8 @@ class CpuStatePool final : public StatePool {
   void copy_slot(int32_t from, int32_t to) override;
 
   /// Of a kv state: pages, in each the heads, in each keys [dim_k][kPageTokens] and values [kPageTokens][dv_pad].
-  /// Of another: slots of floats; a recurrent matrix [E, N] is stored [E / 16][N][16], its last block padded.
+  /// Of another: slots of floats; a recurrent matrix [E, N] is stored [E / 16][N][16], its last block padded, and a
+  /// matrix per head [H, K, V] with its rows padded to a multiple of 16.
   struct Layout {
     uint64_t offset = 0;        // of the state's first page or slot
     uint64_t page_bytes = 0;    // of one page of this state
@@ -53,7 +54,8 @@ class CpuStatePool final : public StatePool {
 
 /// Values' rows are padded so that kernels need no tail.
 inline constexpr int64_t kValuePad = 16;
-/// Channels that a block of recurrent state holds side by side.
+/// Elements that recurrent state holds side by side.
 inline constexpr int64_t kScanBlock = 16;
+inline int64_t pad_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace tenon::cpu

@@ -58,8 +58,10 @@ class Attention {
     }
   }
 
-  double score(const float* query) const {
-    const double s = dot(query, key_.data(), dk_) * spec_.scale;
+  double score(const float* query, int64_t head, int64_t position) const {
+    double s = dot(query, key_.data(), dk_);
+    if (!spec_.alibi.empty()) s += alibi_bias(spec_.alibi[static_cast<size_t>(head)], position);
+    s *= spec_.scale;
     return spec_.softcap > 0 ? spec_.softcap * std::tanh(s / spec_.softcap) : s;
   }
 
@@ -73,7 +75,7 @@ class Attention {
       const int32_t page = pages_[static_cast<size_t>(key / kPageTokens)];
       run.states().read(state_, States::Part::keys, page, g, key % kPageTokens, key_.data());
       run.states().read(state_, States::Part::values, page, g, key % kPageTokens, value_.data());
-      const double s = score(run.f32(q_) + row * dk_), next = std::max(top, s);
+      const double s = score(run.f32(q_) + row * dk_, h, key), next = std::max(top, s);
       const double shrink = std::exp(top - next), weight = std::exp(s - next);
       for (size_t i = 0; i < sum_.size(); ++i) sum_[i] = sum_[i] * shrink + weight * value_[i];
       total = total * shrink + weight;

@@ -1,4 +1,4 @@
-// add, mul, scale_shift, unary, glu, softcap, clamp, position_scale.
+// add, sub, mul, scale_shift, unary, glu, softcap, clamp, position_scale.
 #include <cmath>
 
 #include "backend/reference/run.hpp"
@@ -8,17 +8,17 @@ namespace tenon::reference {
 namespace {
 
 template <typename Op>
-Kernel binary(const Node& node, Op op) {
-  return [a = node.inputs[0], b = node.inputs[1], out = node.outputs[0], op](Run& run) {
-    const int64_t n = run.elements(a), d = run.width(a);
-    const GraphValue& right = run.graph().value(b);
-    const bool row = right.shape != run.graph().value(a).shape;  // [D] against [..., D]
+Kernel binary(Run& setup, const Node& node, Op op) {
+  return [a = node.inputs[0], b = node.inputs[1], out = node.outputs[0], spec = broadcast(setup.graph(), node),
+          op](Run& run) {
+    const int64_t n = run.elements(a), d = run.width(a), b_width = spec.one_value ? 1 : d;
+    const bool weight = run.graph().value(b).kind == ValueKind::weight;
     const float* x = run.f32(a);
     float* to = run.f32(out);
     for (int64_t t = 0; t * d < n; ++t) {
-      const int64_t r = row ? 0 : t;
-      const float* y = right.kind == ValueKind::weight ? run.weight_row(b, r) : run.f32(b) + r * d;
-      for (int64_t i = 0; i < d; ++i) to[t * d + i] = op(x[t * d + i], y[i]);
+      const int64_t r = spec.rows ? t % spec.rows : t;
+      const float* y = weight ? run.weight_row(b, r) : run.f32(b) + r * b_width;
+      for (int64_t i = 0; i < d; ++i) to[t * d + i] = op(x[t * d + i], y[spec.one_value ? 0 : i]);
     }
   };
 }
@@ -35,16 +35,20 @@ Kernel unary(const Node& node, Op op) {
 
 }  // namespace
 
-Kernel make_add(Run&, const Node& node) {
-  return binary(node, [](float a, float b) { return a + b; });
+Kernel make_add(Run& setup, const Node& node) {
+  return binary(setup, node, [](float a, float b) { return a + b; });
 }
 
-Kernel make_mul(Run&, const Node& node) {
-  return binary(node, [](float a, float b) { return a * b; });
+Kernel make_sub(Run& setup, const Node& node) {
+  return binary(setup, node, [](float a, float b) { return a - b; });
 }
 
-Kernel make_glu(Run&, const Node& node) {
-  return binary(node, [glu = glu_spec(node)](float gate, float up) { return apply_glu(glu, gate, up); });
+Kernel make_mul(Run& setup, const Node& node) {
+  return binary(setup, node, [](float a, float b) { return a * b; });
+}
+
+Kernel make_glu(Run& setup, const Node& node) {
+  return binary(setup, node, [glu = glu_spec(node)](float gate, float up) { return apply_glu(glu, gate, up); });
 }
 
 Kernel make_scale_shift(Run&, const Node& node) {

@@ -1,21 +1,17 @@
-// causal_conv1d and ssm_scan: one sequence after the other, token by token.
+// causal_conv1d, token_shift and ssm_scan: one sequence after the other, token by token.
+#include "backend/reference/recurrent.hpp"
+
 #include <algorithm>
 #include <cmath>
 
-#include "backend/reference/run.hpp"
-
 namespace tenon::reference {
 
-namespace {
-
-/// The sequence's state; zero at its start.
 std::span<float> state_of(Run& run, StateId state, const SeqRows& seq) {
   const std::span<float> s = run.states().slot(state, seq.slot);
   if (seq.pos == 0) std::fill(s.begin(), s.end(), 0.0f);
   return s;
 }
 
-/// All of a weight [rows, width] as float32.
 std::vector<float> matrix(Run& run, ValueId id) {
   const Shape& shape = run.graph().value(id).shape;
   std::vector<float> all;
@@ -25,8 +21,6 @@ std::vector<float> matrix(Run& run, ValueId id) {
   }
   return all;
 }
-
-}  // namespace
 
 Kernel make_causal_conv1d(Run& setup, const Node& node) {
   return [x = node.inputs[0], w = matrix(setup, node.inputs[1]), k = setup.graph().value(node.inputs[1]).shape[1],
@@ -48,6 +42,19 @@ Kernel make_causal_conv1d(Run& setup, const Node& node) {
         }
         std::copy(past.begin() + channels, past.end(), past.begin());
         std::copy_n(row, channels, past.end() - channels);
+      }
+    }
+  };
+}
+
+Kernel make_token_shift(Run&, const Node& node) {
+  return [x = node.inputs[0], out = node.outputs[0], state = node.states[0]](Run& run) {
+    const int64_t channels = run.width(x);
+    for (const SeqRows& seq : run.batch().seqs) {
+      const std::span<float> last = state_of(run, state, seq);
+      for (int64_t r = seq.first_row; r < seq.first_row + seq.n_rows; ++r) {
+        std::copy(last.begin(), last.end(), run.f32(out) + r * channels);
+        std::copy_n(run.f32(x) + r * channels, channels, last.begin());
       }
     }
   };

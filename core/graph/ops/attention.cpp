@@ -12,7 +12,8 @@ static void check_state(const OpCheck& op, const GraphState& state, const Shape&
 }
 
 static void infer(Graph& graph, Node& node) {
-  OpCheck op(graph, node, {{"scale", AttrKind::real, Need::required}, {"softcap", AttrKind::real}});
+  OpCheck op(graph, node,
+             {{"scale", AttrKind::real, Need::required}, {"softcap", AttrKind::real}, {"alibi", AttrKind::reals}});
   const Shape q = op.f32(0, "q");
   const Shape& k = op.f32(1, "k");
   const Shape v = op.f32(2, "v");
@@ -27,6 +28,9 @@ static void infer(Graph& graph, Node& node) {
   if (q[1] % k[1]) op.bad("{} query heads are no multiple of {} key heads", q[1], k[1]);
   op.weight_is(3, "sinks", {q[1]});
   if (op.finite("softcap", 0) < 0) op.bad("softcap {} is below 0", op.finite("softcap", 0));
+  if (const auto slopes = attr_or<std::vector<double>>(node, "alibi", {});
+      node.attrs.contains("alibi") && std::ssize(slopes) != q[1])
+    op.bad("{} alibi slopes for {} query heads", slopes.size(), q[1]);
   check_state(op, graph.state(node.states[0]), k, v);
   op.result(Elem::f32, {q[0], q[1], v[2]});
 }
@@ -39,7 +43,8 @@ const OpDef kAttention = {
     "sinks weight [H], may be absent: one more logit per head in the softmax's sum\n"
     "state kv (G heads, Dk, Dv, its window)\n"
     "-> f32 [T, H, Dv]: appends k and v to the state, then attends causally; query p sees keys with p - key < window\n"
-    "scale real; softcap real = 0: none, else cap * tanh(score / cap)",
+    "scale real; softcap real = 0: none, else cap * tanh(score / cap)\n"
+    "alibi reals [H], may be absent: slopes; score = scale * (q.k + bf16(bf16(alibi[h]) * bf16(key position)))",
     3,
     4,
     1,

@@ -1,4 +1,4 @@
-// Elementwise ops: add, mul, scale_shift, unary, glu, softcap, clamp.
+// Elementwise ops: add, sub, mul, scale_shift, unary, glu, softcap, clamp.
 #include "graph/ops/ops.hpp"
 
 namespace tenon::ops {
@@ -7,8 +7,9 @@ static void infer_binary(Graph& graph, Node& node) {
   OpCheck op(graph, node, {});
   const Shape a = op.f32(0, "a");
   const Shape& b = op.f32_or_weight(1, "b");
-  if (b != a && b != Shape{a.back()})
-    op.bad("b {} matches neither a {} nor its last axis", shape_text(b), shape_text(a));
+  bool fits = !b.empty() && b.size() <= a.size() && (b.back() == a.back() || b.back() == 1);
+  for (size_t i = 1; fits && i < b.size(); ++i) fits = b[b.size() - 1 - i] == a[a.size() - 1 - i];
+  if (!fits) op.bad("b {} is no trailing part of a {}", shape_text(b), shape_text(a));
   op.result(Elem::f32, a);
 }
 
@@ -53,24 +54,16 @@ static void infer_clamp(Graph& graph, Node& node) {
   op.result(Elem::f32, Shape(op.f32(0, "x")));
 }
 
-const OpDef kAdd = {"tenon.add/1",
-                    "a f32 [..., D]\n"
-                    "b f32 or weight, the shape of a, or [D] broadcast over the leading axes\n"
-                    "-> f32 [..., D]: a + b",
-                    2,
-                    2,
-                    1,
-                    0,
+#define TENON_BROADCAST_B \
+  "b f32 or weight, the shape of a or its trailing axes, of which the last may be 1: one value a row\n"
+
+const OpDef kAdd = {"tenon.add/1", "a f32 [..., D]\n" TENON_BROADCAST_B "-> f32 [..., D]: a + b", 2, 2, 1, 0,
                     infer_binary};
 
-const OpDef kMul = {"tenon.mul/1",
-                    "a f32 [..., D]\n"
-                    "b f32 or weight, the shape of a, or [D] broadcast over the leading axes\n"
-                    "-> f32 [..., D]: a * b",
-                    2,
-                    2,
-                    1,
-                    0,
+const OpDef kSub = {"tenon.sub/1", "a f32 [..., D]\n" TENON_BROADCAST_B "-> f32 [..., D]: a - b", 2, 2, 1, 0,
+                    infer_binary};
+
+const OpDef kMul = {"tenon.mul/1", "a f32 [..., D]\n" TENON_BROADCAST_B "-> f32 [..., D]: a * b", 2, 2, 1, 0,
                     infer_binary};
 
 const OpDef kScaleShift = {"tenon.scale_shift/1",

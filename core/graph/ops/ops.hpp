@@ -5,16 +5,9 @@
 
 namespace tenon::ops {
 
-extern const OpDef kEmbed;
-extern const OpDef kLinear;
-extern const OpDef kRmsNorm, kLayerNorm;
-extern const OpDef kAdd, kMul, kScaleShift, kUnary, kGlu, kSoftcap, kClamp;
-extern const OpDef kReshape, kSlice, kTakeRows;
-extern const OpDef kRope, kPositionScale;
-extern const OpDef kAttention;
-extern const OpDef kCausalConv1d, kSsmScan;
-extern const OpDef kMoeRoute, kSparseMixer, kMoeFfn;
-extern const OpDef kLinearGroup, kLinearGlu, kLinearAdd;
+#define TENON_OP(name) extern const OpDef name;
+#include "graph/ops/ops.def"
+#undef TENON_OP
 
 /// Shape of linear(x, weight `w`, bias `b`): operands by index; checks them all.
 Shape linear_shape(const OpCheck& op, size_t x, size_t w, size_t b);

@@ -114,14 +114,17 @@ enum {
   TN_X_RESHAPE = 2,   /* to the declared weight's shape (same element count) */
   TN_X_CONCAT = 3,    /* join all names along `axis` */
   TN_X_STACK = 4,     /* join all names along a new leading axis (experts) */
-  TN_X_SLICE = 5,     /* a[1] indices of `axis` from a[0] on, every a[3]th (0: each); the others belong to other weights */
+  TN_X_SLICE = 5, /* a[1] indices of `axis` from a[0] on, every a[3]th (0: each); the others belong to other weights */
   TN_X_ROPE_UNPERMUTE =
-      6,           /* per head of a[0] heads, `axis` 0: rows from interleaved pairs (2j, 2j+1) to halves (j, j+n/2) */
-  TN_X_ADD = 7,    /* x + f */
-  TN_X_SCALE = 8,  /* x * f, f != 0 */
+      6,            /* per head of a[0] heads, `axis` 0: rows from interleaved pairs (2j, 2j+1) to halves (j, j+n/2) */
+  TN_X_ADD = 7,     /* x + f */
+  TN_X_SCALE = 8,   /* x * f, f != 0 */
   TN_X_NEG_EXP = 9, /* -exp(x) */
-  TN_X_MXFP4 = 11   /* join two names, u8 [..., n, 16] and u8 [..., n], into 4-bit floats [..., 32 n]: 16 bytes hold 32
-                       values, two neighbours each, the first one low; with an exponent of two, less 127, for each 16 */
+  /* axis 0, a[0] groups of rows, each of a[1] + a[2] + a[3] rows and the rest: all groups' first parts, then all second
+   * parts, ... (a fused projection stored head by head) */
+  TN_X_REGROUP = 10,
+  TN_X_MXFP4 = 11 /* join two names, u8 [..., n, 16] and u8 [..., n], into 4-bit floats [..., 32 n]: 16 bytes hold 32
+                     values, two neighbours each, the first one low; with an exponent of two, less 127, for each 16 */
 };
 typedef struct tn_xform { /* frozen */
   uint32_t op;
@@ -204,7 +207,8 @@ typedef struct tn_build_v0 {
   tn_dim (*extent)(tn_build* b, tn_val value, uint32_t axis);    /* a dimension of a value */
   void (*scope)(tn_build* b, const char* name, int32_t layer);   /* what the following ops belong to; layer -1: none */
   void (*location)(tn_build* b, const char* file, int32_t line); /* source of the following calls, for messages */
-  tn_status (*output)(tn_build* b, const char* name, tn_val value); /* "logits" [rows, n_vocab], "hidden" [tokens, d] */
+  /* "logits" [rows, n_vocab]; of an encoder "hidden" [tokens, d] and "embedding" [rows, n], one of a row's sequence */
+  tn_status (*output)(tn_build* b, const char* name, tn_val value);
   tn_status (*fail)(tn_build* b, tn_status status, const char* message, const char* file, int32_t line);
 } tn_build_v0;
 

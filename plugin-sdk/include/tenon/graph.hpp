@@ -208,7 +208,9 @@ class Graph {
   Tensor wanted_rows(Tensor x) { return op("tenon.take_rows/1", {x.id, input("rows")}, {}); }
   void logits(Tensor x) { check(t_->output(b_, "logits", x.id)); }
   /// The final state of every token, [T, E]: what an encoder gives.
-  void hidden(Tensor x) { check(t_->output(b_, "hidden", x.id)); }
+  void hidden(Tensor x) { output("hidden", x); }
+  /// Any result by name: "embedding" [R, N], one vector for the text of each row; "scores" [R, N] of a classifier.
+  void output(const char* name, Tensor x) { check(t_->output(b_, name, x.id)); }
 
   // ---- for blocks ---------------------------------------------------------------------------------------------
 
@@ -279,7 +281,8 @@ inline tn_wt Graph::declare(const Weight& w, const char* suffix, std::vector<int
   const bool values = std::string_view(suffix) != ".bias";
   std::vector<detail::Source> sources;
   for (const Weight::Spelling& s : w.spellings_) {
-    std::vector<tn_xform> hf = s.rows, gguf = s.rows;
+    std::vector<tn_xform> hf = s.hf_rows, gguf = s.rows;
+    hf.insert(hf.end(), s.rows.begin(), s.rows.end());
     if (w.rope_heads_) gguf.push_back({TN_X_ROPE_UNPERMUTE, 0, {w.rope_heads_}, 0});
     if (values) hf.insert(hf.end(), s.hf_steps.begin(), s.hf_steps.end());
     if (values) gguf.insert(gguf.end(), s.gguf_steps.begin(), s.gguf_steps.end());

@@ -29,7 +29,7 @@ struct Scope {
 /// Where a weight comes from and what the formats do to it. Steps belong to the spelling named last.
 class Weight {
  public:
-  Weight(Names names) : spellings_{{std::move(names), {}, {}, {}}} {}  // NOLINT: a name is a weight
+  Weight(Names names) : spellings_{{std::move(names)}} {}  // NOLINT: a name is a weight
   Weight(const char* hf, const char* gguf) : Weight(Names{hf, gguf}) {}
 
   /// Rows are rotary heads: GGUF files of this architecture store them in interleaved order.
@@ -37,7 +37,7 @@ class Weight {
   /// When nothing is stored under its own name it is this weight (a tied head).
   Weight tied_to(const std::string& hf_name) && { return tied_ = hf_name + ".weight", std::move(*this); }
   /// A further spelling of the same weight, tried in order.
-  Weight or_named(Names names) && { return spellings_.push_back({std::move(names), {}, {}, {}}), std::move(*this); }
+  Weight or_named(Names names) && { return spellings_.push_back({std::move(names)}), std::move(*this); }
   /// What "{e}" in the names counts to.
   Weight experts(int64_t n) && { return n_experts_ = n, std::move(*this); }
   /// The names are the tensors' own: nothing is appended to them.
@@ -45,6 +45,11 @@ class Weight {
   /// Rows [first, first + n) of what is stored (a fused projection), of the bias too; the others are other weights'.
   Weight rows(int64_t first, int64_t n) && {
     return spellings_.back().rows = {{TN_X_SLICE, 0, {first, n}, 0}}, std::move(*this);
+  }
+  /// Safetensors hold the rows (of the bias too) in groups, each of parts of `first` rows, `second` rows and the rest;
+  /// GGUF files of this architecture hold all first parts, then all second, then the rest.
+  Weight hf_row_groups(int64_t groups, int64_t first, int64_t second) && {
+    return spellings_.back().hf_rows = {{TN_X_REGROUP, 0, {groups, first, second}, 0}}, std::move(*this);
   }
   /// What is stored goes through this TN_X_* step (a bias does not); hf_step: what safetensors hold, as GGUF files
   /// already hold the result.
@@ -59,7 +64,7 @@ class Weight {
   friend class Graph;
   struct Spelling {
     Names names;
-    std::vector<tn_xform> rows, hf_steps, gguf_steps;
+    std::vector<tn_xform> rows = {}, hf_rows = {}, hf_steps = {}, gguf_steps = {};
   };
   /// Its logical name: the HF name where there is one, with the rows that it is of a fused tensor.
   std::string logical_name(const char* suffix) const {

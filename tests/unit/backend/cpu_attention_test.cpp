@@ -12,6 +12,7 @@ struct Case {
   double softcap = 0;
   bool sinks = false;
   std::string rope = "neox";  // "" for none
+  std::vector<double> alibi = {};
 };
 
 TestGraph attention_graph(const Case& c) {
@@ -24,6 +25,7 @@ TestGraph attention_graph(const Case& c) {
     k = g.op("tenon.rope/1", {k, g.positions}, attrs);
   }
   Attrs attrs = {{"scale", 1 / std::sqrt(static_cast<double>(c.dk))}, {"softcap", c.softcap}};
+  if (!c.alibi.empty()) attrs["alibi"] = c.alibi;
   const ValueId y = g.op("tenon.attention/1", {q, k, v, c.sinks ? g.typed("sinks", {c.heads}) : 0}, attrs,
                          {g.kv(c.kv_heads, c.dk, c.dv, c.window)});
   g.output(g.op("tenon.reshape/1", {y}, {{"shape", Shape{kDimTokens, c.heads * c.dv}}}));
@@ -75,6 +77,19 @@ TEST_CASE("attention with window, softcap, sinks and rotations, on every instruc
           check_graph(attention_graph({4, 2, 20, 20, window, softcap, sinks, window % 2 ? "interleaved" : ""}), {},
                       kRagged, "attention=" + isa);
         }
+}
+
+TEST_CASE("attention with alibi slopes, on every instruction set") {
+  auto cpu = make_cpu_backend(1);
+  const std::vector<double> slopes = {0.5, 0.3, 0.25, 0.11, 0.0625, 0.01};
+  for (const std::string& isa : vector_names(*cpu))
+    for (int64_t kv : {1, 2, 6}) {
+      CAPTURE(isa);
+      CAPTURE(kv);
+      check_graph(attention_graph({6, kv, 24, 24, 0, 0, false, "", slopes}), {}, kRagged, "attention=" + isa);
+    }
+  check_graph(attention_graph({6, 2, 24, 24, 50, 1.5, true, "neox", slopes}));
+  check_graph(attention_graph({6, 2, 24, 24, 0, 0, false, "", slopes}), {}, kLong);
 }
 
 TEST_CASE("long contexts, split over threads") {

@@ -34,6 +34,48 @@ TEST_CASE("norms with and without weights, over heads too") {
   }
 }
 
+TEST_CASE("norms over groups, l2 norms and sums of rows") {
+  for (auto [groups, d] : {std::pair<int64_t, int64_t>{1, 19}, {4, 16}, {3, 7}}) {
+    TestGraph g;
+    const ValueId x = g.data("x", {groups * d}), w = g.typed("w", {groups * d}), b = g.typed("b", {groups * d});
+    const Attrs attrs = {{"eps", 1e-5}, {"groups", groups}};
+    ValueId y =
+        g.op("tenon.add/1", {g.op("tenon.rms_norm/1", {x, w}, attrs), g.op("tenon.layer_norm/1", {x, w, b}, attrs)});
+    y = g.op("tenon.add/1", {y, g.op("tenon.layer_norm/1", {x, 0, 0}, attrs)});
+    const ValueId heads = g.op("tenon.reshape/1", {y}, {{"shape", Shape{kDimTokens, groups, d}}});
+    const ValueId l2 = g.op("tenon.l2_norm/1", {heads}, {{"eps", 1e-6}});
+    g.output(g.op("tenon.mul/1", {heads, g.op("tenon.row_sum/1", {g.op("tenon.mul/1", {l2, l2})})}));
+    check_graph(g);
+  }
+}
+
+TEST_CASE("a group norm equals a norm of each head") {
+  TestGraph g;
+  const ValueId x = g.data("x", {3, 5});
+  const ValueId flat = g.op("tenon.reshape/1", {x}, {{"shape", Shape{kDimTokens, 15}}});
+  const Attrs eps = {{"eps", 1e-3}};
+  const ValueId heads =
+      g.op("tenon.reshape/1", {g.op("tenon.layer_norm/1", {x, 0, 0}, eps)}, {{"shape", Shape{kDimTokens, 15}}});
+  const ValueId groups = g.op("tenon.layer_norm/1", {flat, 0, 0}, {{"eps", 1e-3}, {"groups", int64_t{3}}});
+  g.output(g.op("tenon.sub/1", {heads, groups}));
+  for (const char* name : {"cpu", "reference"})
+    for (float y : run_steps(*make_backend(name, 1), g.graph, g.weights(1), {{{0, 4}}}, {})[0]) CHECK(y == 0);
+}
+
+TEST_CASE("broadcasts over rows and within rows") {
+  for (const char* op : {"tenon.add/1", "tenon.sub/1", "tenon.mul/1"}) {
+    CAPTURE(op);
+    TestGraph g;
+    ValueId y = g.data("x", {4, 19});
+    for (const ValueId other :
+         {g.data("same", {4, 19}), g.data("per head", {4, 1}), g.typed("row", {19}),
+          g.typed("matrix", {4, 19}, DType::f16), g.typed("per row", {4, 1}), g.typed("one", {1})})
+      y = g.op(op, {y, other});
+    g.output(y);
+    check_graph(g);
+  }
+}
+
 TEST_CASE("elementwise ops, forced on every instruction set") {
   auto cpu = make_cpu_backend(1);
   for (const std::string& isa : vector_names(*cpu))

@@ -18,6 +18,7 @@ struct Case {
   int64_t window = 0;
   double softcap = 0;
   bool sinks = false;
+  std::vector<double> alibi = {};
 };
 
 TestModel attention_model(const Case& c) {
@@ -27,10 +28,13 @@ TestModel attention_model(const Case& c) {
   const ValueId k = m.heads(m.slice(x, kHeads * kDk, kGroups * kDk), kGroups, kDk);
   const ValueId v = m.heads(m.slice(x, (kHeads + kGroups) * kDk, kGroups * kDv), kGroups, kDv);
   const ValueId sinks = c.sinks ? m.random_weight("s", {kHeads}, 12) : 0;
-  m.graph.outputs["hidden"] = m.op("tenon.attention/1", {q, k, v, sinks}, {{"scale", 0.4}, {"softcap", c.softcap}},
-                                   {m.kv(kGroups, kDk, kDv, c.window)});
+  Attrs attrs = {{"scale", 0.4}, {"softcap", c.softcap}};
+  if (!c.alibi.empty()) attrs["alibi"] = c.alibi;
+  m.graph.outputs["hidden"] = m.op("tenon.attention/1", {q, k, v, sinks}, attrs, {m.kv(kGroups, kDk, kDv, c.window)});
   return m;
 }
+
+double bf16(double x) { return bf16_to_float(float_to_bf16(static_cast<float>(x))); }
 
 /// softmax(q K^T) V of one query over its visible keys, all probabilities in memory.
 std::vector<float> naive(const TestModel& m, const Case& c, const std::vector<int32_t>& tokens) {
@@ -48,7 +52,9 @@ std::vector<float> naive(const TestModel& m, const Case& c, const std::vector<in
         const float* q = table + tokens[static_cast<size_t>(p)] * kWidth + h * kDk;
         const float* k = table + tokens[static_cast<size_t>(s)] * kWidth + (kHeads + g) * kDk;
         const float* v = table + tokens[static_cast<size_t>(s)] * kWidth + (kHeads + kGroups) * kDk + g * kDv;
-        double score = 0.4 * std::inner_product(q, q + kDk, k, 0.0);
+        double score = std::inner_product(q, q + kDk, k, 0.0);
+        if (!c.alibi.empty()) score += bf16(bf16(c.alibi[static_cast<size_t>(h)]) * static_cast<double>(s));
+        score *= 0.4;
         if (c.softcap > 0) score = c.softcap * std::tanh(score / c.softcap);
         total += std::exp(score);
         for (int64_t i = 0; i < kDv; ++i) sum[static_cast<size_t>(i)] += std::exp(score) * v[i];
@@ -75,7 +81,8 @@ void append(std::vector<float>& all, const std::vector<float>& more) {
   all.insert(all.end(), more.begin(), more.end());
 }
 
-const std::vector<Case> kCases = {{}, {7, 0, false}, {0, 1.5, false}, {0, 0, true}, {40, 2.0, true}};
+const std::vector<Case> kCases = {{},           {7, 0, false},   {0, 1.5, false},
+                                  {0, 0, true}, {40, 2.0, true}, {0, 0, false, {0.5, 0.3, 0.011, 0.2}}};
 
 }  // namespace
 

@@ -170,3 +170,27 @@ TEST_CASE("shards by an index, whose file names cannot leave the directory") {
   dir.write("s2.safetensors", safetensors(object({entry("a", "I8", "[4]", "[0,4]")}), 4));
   CHECK(has(index(R"({"a":"s1.safetensors","b":"s2.safetensors"})"), "tensor \"a\" is also in"));
 }
+
+TEST_CASE("folders that follow the model bring their config and their tensors") {
+  const TempDir dir;
+  const std::string tensor = one("F32", "[2]", "[0,8]", 8);
+  dir.write("config.json", R"({"model_type":"m"})");
+  dir.write("model.safetensors", tensor);
+  for (const char* folder : {"1_Pooling", "2_Dense", "3_Empty", "notes", "x_Dense", "4_", "123_Dense"})
+    std::filesystem::create_directory(dir.path() / folder);
+  dir.write("1_Pooling/config.json", R"({"pooling_mode_mean_tokens":true})");
+  dir.write("2_Dense/config.json", R"({"in_features":2})");
+  for (const char* folder : {"2_Dense", "3_Empty", "x_Dense", "4_", "123_Dense"})
+    dir.write(std::string(folder) + "/model.safetensors", tensor);
+  const auto checkpoint = Checkpoint::open(dir.path());
+  CHECK(checkpoint->tensors().size() == 2);
+  CHECK(checkpoint->find("w") != nullptr);
+  CHECK(checkpoint->find("2_Dense.w") != nullptr);
+  REQUIRE(checkpoint->meta("modules.2_Dense.in_features") != nullptr);
+  CHECK(checkpoint->meta("modules.2_Dense.in_features")->as_int() == 2);
+  CHECK(checkpoint->meta("modules.1_Pooling.pooling_mode_mean_tokens") != nullptr);
+  CHECK(checkpoint->meta("modules.3_Empty") == nullptr);
+
+  dir.write("2_Dense/config.json", "[1");
+  CHECK(has(refusal_of([&] { Checkpoint::open(dir.path()); }).message, "config.json"));
+}

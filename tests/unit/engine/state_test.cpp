@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/error.hpp"
+#include "engine/engine.hpp"
 #include "engine/session.hpp"
 #include "graph/graph_builder.hpp"
 
@@ -128,6 +129,33 @@ TEST_CASE("snapshot, on, back and on again equals the run without") {
       session.append(std::span(tokens).subspan(25), Rows::all, out);
       CHECK(difference(out, whole) < 1e-5);
     }
+}
+
+TEST_CASE("an encoder takes texts whole, beside each other, and continues none") {
+  const TinyModel model([](test::GraphBuilder& g, ValueId x) {
+    const ValueId h = g.op("tenon.reshape/1", {x}, {{"shape", Shape{kDimTokens, 3, 8}}});
+    const ValueId y = g.op("tenon.encoder_attention/1", {h, h, h}, {{"scale", 0.3}});
+    return g.op("tenon.reshape/1", {y}, {{"shape", Shape{kDimTokens, kWidth}}});
+  });
+  for (const char* backend : kBackends) {
+    RunnerLimits whole = limits(64);
+    whole.whole = true;
+    Ready r(backend, model, {{}, 0}, whole);
+    CHECK(r.runner.limits().n_ctx == 64);
+    const auto tokens = text(20);
+    std::vector<float> alone, beside, more;
+    Session(r.runner, {.planned_len = 20}).append(tokens, Rows::all, alone);
+    CHECK(std::ssize(alone) == 20 * kWords);
+    Session(r.runner, {.planned_len = 20, .copies = 1, .filler = true}).append(tokens, Rows::all, beside);
+    CHECK(difference(alone, beside) < 1e-5);
+    Session(r.runner, {.planned_len = 64}).append(text(64), Rows::all, more);
+
+    Session pieces(r.runner, {.planned_len = 20});
+    pieces.append(std::span(tokens).first(10), Rows::all, more);
+    CHECK_THROWS_AS(pieces.append(std::span(tokens).subspan(10), Rows::all, more), Error);
+    Engine engine(r.runner);
+    CHECK_THROWS_AS(engine.submit({.prompt = tokens}), Error);
+  }
 }
 
 TEST_CASE("a snapshot starts another sequence where no pages are kept") {

@@ -39,7 +39,7 @@ bool has(const string& text, std::initializer_list<const char*> parts) {
 }  // namespace
 
 TEST_CASE("every op has an id, a contract and sane counts") {
-  CHECK(all_ops().size() == 25);
+  CHECK(all_ops().size() == 35);
   for (const OpDef& op : all_ops()) {
     CAPTURE(op.id);
     CHECK(find_op(op.id) == &op);
@@ -85,7 +85,12 @@ TEST_CASE("attention, rope and experts infer their shapes") {
   CHECK(b.shape(b.op("tenon.position_scale/1", {q, pos}, growth)) == Shape{T, 4, 8});
   CHECK(b.shape(b.op("tenon.attention/1", {q, k, v, b.weight("s", {4})}, {{"scale", 0.5}}, {b.kv(2, 8, 6)})) ==
         Shape{T, 4, 6});
+  Attrs slopes = {{"scale", 0.5}, {"alibi", std::vector<double>{0.5, 0.25, 0.1, 0.01}}};
+  CHECK(b.shape(b.op("tenon.attention/1", {q, k, v}, slopes, {b.kv(2, 8, 6)})) == Shape{T, 4, 6});
+  CHECK(b.shape(b.op("tenon.encoder_attention/1", {q, k, v}, {{"scale", 0.5}, {"radius", int64_t{4}}})) ==
+        Shape{T, 4, 6});
   const ValueId x = b.rows({16});
+  CHECK(b.shape(b.op("tenon.pool/1", {x, b.input("rows")}, {{"mode", string("mean")}})) == Shape{kDimRows, 16});
   const auto route =
       b.ops("tenon.moe_route/1", {x, b.weight("rb", {16})},
             {{"k", int64_t{2}}, {"score", string("sigmoid")}, {"renormalise", int64_t{1}}, {"scale", 2.5}});
@@ -134,6 +139,62 @@ TEST_CASE("recurrent ops infer their shapes and refuse what does not fit") {
   CHECK(has(scan({x, dt, a, bc, x}, h), {"C [tokens, 16] does not match B"}));
   CHECK(has(scan({x, dt, a, bc, bc, b.weight("D2", {4})}, h), {"D [4]"}));
   CHECK(has(scan({x, dt, a, bc, bc}, conv), {"expected recurrent [16, 4]"}));
+}
+
+TEST_CASE("ops over a matrix per head infer their shapes and refuse what does not fit") {
+  GraphBuilder b;
+  const ValueId q = b.rows({4, 6}), v = b.rows({4, 10}), g = b.rows({4}), one = b.rows({1, 6}),
+                hk = b.weight("hk", {4, 6});
+  const ValueId h = b.weight("h", {4});
+  const auto state = [&] { return b.slot_state(StateKind::recurrent, {4, 6, 10}); };
+  CHECK(b.shape(b.op("tenon.ssd_scan/1", {v, g, h, one, one, h}, {}, {state()})) == Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.ssd_scan/1", {v, g, h, q, q}, {}, {state()})) == Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.wkv6/1", {q, q, v, q, hk}, {}, {state()})) == Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.wkv6/1", {q, q, v, hk, hk}, {}, {state()})) == Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.wkv7/1", {q, q, q, v, q, q}, {}, {state()})) == Shape{T, 4, 10});
+  for (ValueId decay : {g, q})
+    CHECK(b.shape(b.op("tenon.gated_delta_rule/1", {one, one, v, decay, g}, {{"scale", 0.5}}, {state()})) ==
+          Shape{T, 4, 10});
+  CHECK(b.shape(b.op("tenon.token_shift/1", {g}, {}, {b.slot_state(StateKind::conv, {1, 4})})) == Shape{T, 4});
+
+  const auto refused = [&](const char* op, std::vector<ValueId> in) {
+    const StateId s = state();
+    return refusal([&] { b.op(op, std::move(in), {}, {s}); });
+  };
+  const ValueId three = b.rows({3, 6});
+  CHECK(has(refused("tenon.ssd_scan/1", {v, g, h, three, three}), {"B [tokens, 3, 6]", "4 heads"}));
+  CHECK(has(refused("tenon.ssd_scan/1", {v, q, h, one, one}), {"dt [tokens, 4, 6]"}));
+  CHECK(has(refused("tenon.ssd_scan/1", {v, g, hk, one, one}), {"A [4, 6]"}));
+  CHECK(has(refused("tenon.ssd_scan/1", {v, g, h, v, v}), {"recurrent [4, 6, 10]", "[4, 10, 10]"}));
+  CHECK(has(refused("tenon.wkv6/1", {q, q, v, g, hk}), {"w [tokens, 4]"}));
+  CHECK(has(refused("tenon.wkv6/1", {q, q, three, q, hk}), {"v [tokens, 3, 6] has other heads"}));
+  CHECK(has(refused("tenon.wkv6/1", {q, v, v, q, hk}), {"k [tokens, 4, 10]"}));
+  CHECK(has(refused("tenon.wkv7/1", {q, q, q, v, q, v}), {"b [tokens, 4, 10]"}));
+  CHECK(has(refused("tenon.gated_delta_rule/1", {three, three, v, g, g}), {"q [tokens, 3, 6]", "4 heads"}));
+  CHECK(has(refused("tenon.gated_delta_rule/1", {q, q, v, v, g}), {"g [tokens, 4, 10]", "[tokens, 4, 6]"}));
+  CHECK(has(refused("tenon.gated_delta_rule/1", {q, q, v, g, q}), {"beta [tokens, 4, 6]"}));
+  CHECK(has(refusal([&] { b.op("tenon.token_shift/1", {g}, {}, {b.slot_state(StateKind::conv, {2, 4})}); }),
+            {"conv [2, 4], expected conv [1, 4]"}));
+}
+
+TEST_CASE("broadcasts, groups and reductions") {
+  GraphBuilder b;
+  const ValueId x = b.rows({4, 6});
+  for (const ValueId other :
+       {x, b.rows({4, 1}), b.weight("b1", {6}), b.weight("b2", {4, 6}), b.weight("b3", {4, 1}), b.weight("b4", {1})})
+    for (const char* op : {"tenon.add/1", "tenon.sub/1", "tenon.mul/1"})
+      CHECK(b.shape(b.op(op, {x, other})) == Shape{T, 4, 6});
+  for (const ValueId other :
+       {b.rows({6}), b.rows({1}), b.weight("c1", {4}), b.weight("c2", {1, 6}), b.weight("c3", {2, 4, 6})})
+    CHECK(has(refusal([&] { b.op("tenon.sub/1", {x, other}); }), {"is no trailing part of a [tokens, 4, 6]"}));
+  CHECK(b.shape(b.op("tenon.row_sum/1", {x})) == Shape{T, 4, 1});
+  CHECK(b.shape(b.op("tenon.l2_norm/1", {x}, {{"eps", 1e-12}})) == Shape{T, 4, 6});
+  const auto norm = [&](int64_t groups) {
+    return refusal([&] { b.op("tenon.rms_norm/1", {x, b.weight("n", {6})}, {{"eps", 1e-5}, {"groups", groups}}); });
+  };
+  CHECK(norm(3) == "");
+  CHECK(has(norm(4), {"4 groups do not divide"}));
+  CHECK(has(norm(0), {"0 groups do not divide"}));
 }
 
 TEST_CASE("states of the same window page together") {
@@ -228,6 +289,42 @@ TEST_CASE("rope and attention refuse what does not fit") {
   CHECK(has(attend(b.rows({3, 8}), k, v, b.kv(2, 8, 6)), {"3 query heads", "2 key heads"}));
   CHECK(has(attend(q, k, v, 0), {"state id 0"}));
   CHECK(has(refusal([&] { b.op("tenon.attention/1", {q, k, v}, {{"scale", 1.0}}); }), {"0 states, expected 1"}));
+  const Attrs few = {{"scale", 1.0}, {"alibi", std::vector<double>{0.5, 0.25}}};
+  CHECK(has(refusal([&] { b.op("tenon.attention/1", {q, k, v}, few, {b.kv(2, 8, 6)}); }),
+            {"2 alibi slopes for 4 query heads"}));
+}
+
+TEST_CASE("ops that look ahead refuse what does not fit, and are found") {
+  GraphBuilder b;
+  const ValueId q = b.rows({4, 8}), k = b.rows({2, 8}), v = b.rows({2, 6}), x = b.rows({16}), rows = b.input("rows");
+  const auto attend = [&](std::vector<ValueId> in, Attrs more) {
+    Attrs attrs = {{"scale", 1.0}};
+    for (auto& [key, value] : more) attrs[key] = value;
+    return refusal([&] { b.op("tenon.encoder_attention/1", std::move(in), attrs); });
+  };
+  CHECK(!needs_whole_sequences(b.graph));
+  CHECK(has(attend({b.rows({3, 8}), k, v}, {}), {"3 query heads", "2 key heads"}));
+  CHECK(has(attend({q, b.rows({2, 9}), v}, {}), {"differ in head dimension"}));
+  CHECK(has(attend({q, k, b.rows({4, 6})}, {}), {"differ in heads"}));
+  CHECK(has(attend({q, k, v}, {{"radius", int64_t{-2}}}), {"radius -2 is below -1"}));
+  CHECK(has(attend({q, k, v}, {{"softcap", -1.0}}), {"softcap -1 is below 0"}));
+  CHECK(has(attend({q, k, x}, {}), {"rank 2, expected 3"}));
+  const auto pool = [&](ValueId from, ValueId at, const char* mode) {
+    return refusal([&] { b.op("tenon.pool/1", {from, at}, {{"mode", string(mode)}}); });
+  };
+  CHECK(has(pool(q, rows, "mean"), {"rank 3, expected 2"}));
+  CHECK(has(pool(x, rows, "cls"), {"unknown mode \"cls\"", "mean first last"}));
+  CHECK(has(pool(x, x, "mean"), {"expected i32"}));
+  CHECK(attend({q, k, v}, {}) == "");
+  CHECK(needs_whole_sequences(b.graph));
+}
+
+TEST_CASE("alibi is a product of bfloat16") {
+  CHECK(alibi_bias(0.5f, 7) == 3.5f);
+  CHECK(alibi_bias(0.3f, 0) == 0);
+  CHECK(alibi_bias(0.3f, 1) == 0.30078125f);
+  CHECK(alibi_bias(0.3f, 100) == 30.125f);  // 30.078125 before it is rounded
+  CHECK(alibi_bias(0.3f, 257) == 77);       // as at 256: a position too has 8 bits
 }
 
 TEST_CASE("experts refuse what does not fit") {

@@ -237,6 +237,14 @@ TEST_CASE("weight steps") {
         V{6, 7, 100, 101});
   CHECK(loaded(c, {"m", "n"}, {{TN_X_STACK, 0, {}, 0}, {TN_X_SLICE, 0, {1, 1, 0, 0}, 0}}, {1, 4, 2}) ==
         V{100, 101, 102, 103, 104, 105, 106, 107});
+  // two groups of one row and the rest; one group, whose parts stay where they are
+  CHECK(loaded(c, {"m"}, {{TN_X_REGROUP, 0, {2, 1, 0, 0}, 0}}, {4, 2}) == V{0, 1, 4, 5, 2, 3, 6, 7});
+  CHECK(loaded(c, {"m"}, {{TN_X_REGROUP, 0, {1, 1, 2, 1}, 0}}, {4, 2}) == V{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(loaded(c, {"v"}, {{TN_X_REGROUP, 0, {2, 0, 1, 1}, 0}}, {4}) == V{0, 2, 1, 3});
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_REGROUP, 0, {3, 1, 0, 0}, 0}}, {4, 2}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_REGROUP, 0, {2, 1, 2, 0}, 0}}, {4, 2}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_REGROUP, 0, {2, -1, 2, 0}, 0}}, {4, 2}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_REGROUP, 0, {0, 1, 0, 0}, 0}}, {4, 2}), Error);
   // one head of four rows: stored order (0,0'),(1,1') becomes halves
   CHECK(loaded(c, {"m"}, {{TN_X_ROPE_UNPERMUTE, 0, {1, 0, 0, 0}, 0}}, {4, 2}) == V{0, 1, 4, 5, 2, 3, 6, 7});
   CHECK(loaded(c, {"v"}, {{TN_X_ROPE_UNPERMUTE, 0, {1, 0, 0, 0}, 0}}, {4}) == V{0, 2, 1, 3});

@@ -3,7 +3,7 @@ set(k ${CMAKE_CURRENT_LIST_DIR})
 set(avx2_flags $<$<CONFIG:Release,RelWithDebInfo>:-O3> -mavx2 -mfma -mf16c)
 # GCC 12's own AVX-512 header starts results from themselves and warns about it.
 set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-uninitialized>")
 
 set(tenon_linear_kernels ${k}/avx2/linear_avx2.cpp ${k}/avx512/linear_avx512.cpp)
 set(tenon_linear_emulated ${k}/emulated/linear_emulated.cpp)

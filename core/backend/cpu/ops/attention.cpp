@@ -27,7 +27,7 @@ class AttentionOp final : public CpuOp {
  private:
   /// A member's buffers, all within its scratch.
   struct Buffers {
-    float *q, *max, *sum, *acc, *s, *kf, *vf, *k_row;
+    float *q, *max, *sum, *acc, *s, *kf, *vf, *k_row, *bias;
     int32_t *lo, *hi;
   };
   Buffers carve(std::byte* at, uint64_t* total = nullptr) const;
@@ -35,7 +35,8 @@ class AttentionOp final : public CpuOp {
   void append(const StepCtx& ctx, const SeqRows& seq, int64_t head, int64_t row0, int64_t n_rows, float* k_row) const;
   void append_all(const StepCtx& ctx, const Team& team, float* k_row) const;
   AttnTile load_queries(const StepCtx& ctx, const AttentionTask& task, const Buffers& b) const;
-  void attend(const StepCtx& ctx, const AttentionTask& task, const AttnTile& tile) const;
+  void attend(const StepCtx& ctx, const AttentionTask& task, const AttnTile& tile, float* bias) const;
+  void fill_bias(int64_t head, int64_t key0, float* bias) const;
   void finish(const AttentionTask& task, const AttnTile& tile) const;
   void save_part(float* part, const AttnTile& tile) const;
   void join_parts(const StepCtx& ctx, size_t first_task, const Buffers& b) const;
@@ -97,6 +98,7 @@ AttentionOp::Buffers AttentionOp::carve(std::byte* at, uint64_t* total) const {
   b.kf = floats(dk_ * kPageTokens);
   b.vf = floats(dv_pad_ * kPageTokens);
   b.k_row = floats(dk_);
+  b.bias = spec_.alibi.empty() ? nullptr : floats(group_ * kPageTokens);
   b.lo = reinterpret_cast<int32_t*>(take(nq));
   b.hi = reinterpret_cast<int32_t*>(take(nq));
   if (total) *total = used;
@@ -152,11 +154,33 @@ AttnTile AttentionOp::load_queries(const StepCtx& ctx, const AttentionTask& task
       b.lo[i] = static_cast<int32_t>(spec_.window > 0 ? std::max<int64_t>(0, pos - spec_.window + 1) : 0);
     }
   }
-  return {
-      task.n_rows * group_, dk_, dv_pad_, spec_.softcap, half_, b.q, b.lo, b.hi, b.max, b.sum, b.acc, b.s, b.kf, b.vf};
+  return {task.n_rows * group_,
+          dk_,
+          dv_pad_,
+          spec_.softcap,
+          half_,
+          b.q,
+          b.lo,
+          b.hi,
+          b.max,
+          b.sum,
+          b.acc,
+          b.s,
+          b.kf,
+          b.vf,
+          b.bias,
+          group_};
 }
 
-void AttentionOp::attend(const StepCtx& ctx, const AttentionTask& task, const AttnTile& tile) const {
+/// What alibi adds to the scores of a kv head's queries on the page that begins at position key0.
+void AttentionOp::fill_bias(int64_t head, int64_t key0, float* bias) const {
+  for (int64_t h = 0; h < group_; ++h) {
+    const float slope = spec_.alibi[static_cast<size_t>(head * group_ + h)];
+    for (int64_t i = 0; i < kPageTokens; ++i) bias[h * kPageTokens + i] = spec_.scale * alibi_bias(slope, key0 + i);
+  }
+}
+
+void AttentionOp::attend(const StepCtx& ctx, const AttentionTask& task, const AttnTile& tile, float* bias) const {
   const CpuStatePool::Layout& at = ctx.states->layout(state_);
   const SeqRows& seq = ctx.batch->seqs[static_cast<size_t>(task.seq)];
   const int64_t last = seq.pos + (task.row0 - seq.first_row) + task.n_rows;  // keys there are, for this block
@@ -164,6 +188,7 @@ void AttentionOp::attend(const StepCtx& ctx, const AttentionTask& task, const At
   for (int32_t p = task.page0; p < task.page1; ++p) {
     const std::byte* page = ctx.states->head(at, seq.pages[at.group][static_cast<size_t>(p)], task.head);
     const int64_t key0 = static_cast<int64_t>(p) * kPageTokens;
+    if (bias) fill_bias(task.head, key0, bias);
     kernels_.attn_page(tile, page, page + at.value_offset, key0, std::min<int64_t>(kPageTokens, last - key0));
   }
 }
@@ -224,7 +249,7 @@ void AttentionOp::run(const StepCtx& ctx, const Team& team) {
       if (plan_.self_contained())
         append(ctx, ctx.batch->seqs[static_cast<size_t>(task.seq)], task.head, task.row0, task.n_rows, b.k_row);
       const AttnTile tile = load_queries(ctx, task, b);
-      attend(ctx, task, tile);
+      attend(ctx, task, tile, b.bias);
       if (task.n_pieces == 1)
         finish(task, tile);
       else

@@ -1,4 +1,4 @@
-// add, mul (both with an optional broadcast over the last axis), scale_shift, softcap, clamp, unary and glu.
+// add, sub and mul (with broadcasts over rows and within rows), scale_shift, softcap, clamp, unary and glu.
 #include <algorithm>
 
 #include "backend/cpu/op.hpp"
@@ -25,10 +25,11 @@ static_assert(static_cast<int>(Activation::sqrt) == static_cast<int>(VecAct::sqr
 /// Elements per piece handed out: enough to be worth the hand-out.
 constexpr int64_t kPieceElems = 4096;
 
-enum class Kind : uint8_t { add, mul, scale_shift, softcap, clamp, unary, glu };
+enum class Kind : uint8_t { add, sub, mul, scale_shift, softcap, clamp, unary, glu };
 
 Kind kind_of(std::string_view op) {
   if (op == "tenon.add/1") return Kind::add;
+  if (op == "tenon.sub/1") return Kind::sub;
   if (op == "tenon.mul/1") return Kind::mul;
   if (op == "tenon.scale_shift/1") return Kind::scale_shift;
   if (op == "tenon.softcap/1") return Kind::softcap;
@@ -43,8 +44,10 @@ class ElementwiseOp final : public CpuOp {
   void run(const StepCtx& ctx, const Team& team) override {
     const int64_t rows = a_.rows(ctx), grain = std::max<int64_t>(1, kPieceElems / a_.width);
     team.for_each(rows, grain, [&](int64_t begin, int64_t end) {
-      if (broadcast_)
-        for (int64_t r = begin; r < end; ++r) apply(r * a_.width, 0, a_.width);
+      if (broadcast_.one_value)
+        for (int64_t r = begin; r < end; ++r) apply_value(r * a_.width, b_[b_row(r)]);
+      else if (broadcast_.rows)
+        for (int64_t r = begin; r < end; ++r) apply(r * a_.width, b_row(r) * a_.width, a_.width);
       else
         apply(begin * a_.width, begin * a_.width, (end - begin) * a_.width);
     });
@@ -52,12 +55,22 @@ class ElementwiseOp final : public CpuOp {
   std::string explain() const override { return why_; }
 
  private:
+  int64_t b_row(int64_t r) const { return broadcast_.rows ? r % broadcast_.rows : r; }
   void apply(int64_t at, int64_t b_at, int64_t n) const;
+  /// A row at `at` with one value.
+  void apply_value(int64_t at, float b) const {
+    const bool scales = kind_ == Kind::mul;
+    kernels_.scale_shift(a_.f32() + at, scales ? b : 1,
+                         scales               ? 0
+                         : kind_ == Kind::sub ? -b
+                                              : b,
+                         y_.f32() + at, a_.width);
+  }
 
   Kind kind_;
   Val a_, y_;
   const float* b_ = nullptr;
-  bool broadcast_ = false;
+  Broadcast broadcast_;
   VecAct act_ = VecAct::identity;
   std::optional<Glu> glu_;
   float scale_ = 1, shift_ = 0;
@@ -75,7 +88,7 @@ ElementwiseOp::ElementwiseOp(CompileCtx& ctx, const FusedNode& fused)
   if (node.inputs.size() > 1) {
     const GraphValue& b = ctx.graph.value(node.inputs[1]);
     b_ = b.kind == ValueKind::weight ? ctx.weight_f32(node.inputs[1]) : ctx.value(node.inputs[1]).f32();
-    broadcast_ = b.shape != ctx.graph.value(node.inputs[0]).shape;
+    broadcast_ = broadcast(ctx.graph, node);
   }
   if (kind_ == Kind::unary) act_ = static_cast<VecAct>(node_activation(node));
   if (kind_ == Kind::glu) glu_.emplace(kernels_, node);
@@ -93,6 +106,8 @@ void ElementwiseOp::apply(int64_t at, int64_t b_at, int64_t n) const {
   switch (kind_) {
     case Kind::add:
       return kernels_.add(a, b, y, n);
+    case Kind::sub:
+      return kernels_.sub(a, b, y, n);
     case Kind::mul:
       return kernels_.mul(a, b, y, n);
     case Kind::scale_shift:

@@ -1,5 +1,5 @@
-// tenon.causal_conv1d/1 and tenon.ssm_scan/1: channels are shared out between the members, each of which walks its
-// channels through all rows of a sequence, so that a chunk of a prompt and a single token run the same loop.
+// tenon.causal_conv1d/1, tenon.token_shift/1 and tenon.ssm_scan/1: channels are shared out between the members, each of
+// which walks its channels through all rows of a sequence, so that a chunk of a prompt and a token run the same loop.
 #include <algorithm>
 #include <cstring>
 
@@ -75,6 +75,32 @@ class ConvOp final : public CpuOp {
   const VectorKernels& kernels_;
 };
 
+class ShiftOp final : public CpuOp {
+ public:
+  ShiftOp(CompileCtx& ctx, const FusedNode& fused)
+      : x_(ctx.value(fused.node.inputs[0])), y_(ctx.value(fused.node.outputs[0])), state_(fused.node.states[0]) {}
+
+  void run(const StepCtx& ctx, const Team& team) override {
+    const int64_t pieces = (x_.width + kConvChannels - 1) / kConvChannels;
+    team.for_each(pieces * static_cast<int64_t>(ctx.batch->seqs.size()), 1, [&](int64_t i, int64_t) {
+      const SeqRows& seq = ctx.batch->seqs[static_cast<size_t>(i / pieces)];
+      const int64_t c = i % pieces * kConvChannels, row = x_.width, at = seq.first_row * row + c;
+      const size_t bytes = static_cast<size_t>(std::min(kConvChannels, row - c)) * 4;
+      float* last = ctx.states->slot(ctx.states->layout(state_), seq.slot) + c;
+      if (seq.pos == 0) std::memset(last, 0, bytes);
+      std::memcpy(y_.f32() + at, last, bytes);
+      for (int64_t r = 1; r < seq.n_rows; ++r)
+        std::memcpy(y_.f32() + at + r * row, x_.f32() + at + (r - 1) * row, bytes);
+      std::memcpy(last, x_.f32() + at + (seq.n_rows - 1) * row, bytes);
+    });
+  }
+  std::string explain() const override { return "copy"; }
+
+ private:
+  Val x_, y_;
+  StateId state_;
+};
+
 class ScanOp final : public CpuOp {
  public:
   ScanOp(CompileCtx& ctx, const FusedNode& fused)
@@ -132,6 +158,10 @@ class ScanOp final : public CpuOp {
 
 std::unique_ptr<CpuOp> make_causal_conv1d(CompileCtx& ctx, const FusedNode& fused) {
   return std::make_unique<ConvOp>(ctx, fused);
+}
+
+std::unique_ptr<CpuOp> make_token_shift(CompileCtx& ctx, const FusedNode& fused) {
+  return std::make_unique<ShiftOp>(ctx, fused);
 }
 
 std::unique_ptr<CpuOp> make_ssm_scan(CompileCtx& ctx, const FusedNode& fused) {

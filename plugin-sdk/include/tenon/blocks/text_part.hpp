@@ -28,7 +28,7 @@ inline TextNames text_names(const Meta& m, const std::string& embedding = "embed
   const std::string inner = "language_model.";
   for (const std::string& body : {"model." + inner, inner + "model."})
     if (stored(body + embedding)) return {body, stored(inner + "lm_head") ? inner + "lm_head" : "lm_head"};
-  return {"model.", "lm_head"};
+  return {stored(embedding) ? "" : "model.", "lm_head"};  // a body saved alone has no prefix
 }
 
 /// Tensors of the other modalities' towers and of what joins them to the text.

@@ -4,6 +4,7 @@
 
 #include "backend/cpu/kernels/shared/int8_panel.hpp"
 #include "backend/cpu/kernels/shared/simd.hpp"
+#include "backend/cpu/kernels/shared/weights.hpp"
 
 namespace tenon::cpu {
 namespace {
@@ -11,10 +12,12 @@ namespace {
 struct Avx2 {
   static constexpr const char* kInt8RowsName = "avx2-int8-rows";
   static constexpr const char* kInt8PanelName = "avx2-int8-panel";
+  static constexpr const char* kInt16PanelName = "avx2-int16-panel";
   static constexpr const char* kF32RowsName = "avx2-f32-rows";
   static constexpr const char* kF32PanelName = "avx2-f32-panel";
   static constexpr int kStreams = 2;
-  static constexpr int kInt8Rows = 8, kF32Rows = 4;  // most rows before a panel is quicker
+  static constexpr int kInt8Rows = 8, kF32Rows = 8;  // most rows before a panel is quicker
+  static constexpr int kF32Block = 2;                // weight rows side by side against 3 activation rows and more
 
   template <int kBytes>
   static TENON_INLINE void prefetch(const std::byte*) {}
@@ -50,6 +53,25 @@ struct Avx2 {
   template <typename V>
   static TENON_INLINE void hold(V& v) {
     asm("" : "+x"(v));
+  }
+
+  static TENON_INLINE WideFloat float_loadu(const float* p) { return _mm256_loadu_ps(p); }
+  static TENON_INLINE float float_sum(WideFloat v) { return sum(v); }
+  /// 32 stored weights.
+  template <DType T>
+  static TENON_INLINE void load32(const std::byte* p, WideFloat w[4]) {
+    Weight<T>::load32(p, w);
+  }
+  static TENON_INLINE Wide load(const int32_t* p) {
+    Wide v = _mm256_load_si256(reinterpret_cast<const Int*>(p));
+    hold(v);
+    return v;
+  }
+  /// Adds the two products of int16 to each dword.
+  static TENON_INLINE Wide dot_s16(Wide acc, Wide w, Wide x) {
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(w, x));
+    hold(acc);
+    return acc;
   }
 
   /// What 16-bit sums start from.

@@ -5,6 +5,7 @@
 
 #include "backend/cpu/kernels/shared/int8_panel.hpp"
 #include "backend/cpu/kernels/shared/simd.hpp"
+#include "backend/cpu/kernels/shared/weights.hpp"
 
 namespace tenon::cpu {
 namespace {
@@ -12,10 +13,12 @@ namespace {
 struct Avx512Vnni {
   static constexpr const char* kInt8RowsName = "avx512-vnni-int8-rows";
   static constexpr const char* kInt8PanelName = "avx512-vnni-int8-panel";
+  static constexpr const char* kInt16PanelName = "avx512-vnni-int16-panel";
   static constexpr const char* kF32RowsName = "avx512-f32-rows";
   static constexpr const char* kF32PanelName = "avx512-f32-panel";
   static constexpr int kStreams = 1;
-  static constexpr int kInt8Rows = 4, kF32Rows = 4;  // most rows before a panel is quicker
+  static constexpr int kInt8Rows = 8, kF32Rows = 16;  // most rows before a panel is quicker
+  static constexpr int kF32Block = 4;                 // weight rows side by side against 3 activation rows and more
 
   /// Into L2 8 KiB ahead, into L1 2 KiB ahead, for every line of kBytes. May point past the mapping: a hint only.
   template <int kBytes>
@@ -52,6 +55,40 @@ struct Avx512Vnni {
   template <typename V>
   static TENON_INLINE void hold(V& v) {
     asm("" : "+v"(v));
+  }
+
+  static TENON_INLINE WideFloat float_loadu(const float* p) { return _mm512_loadu_ps(p); }
+  static TENON_INLINE float float_sum(WideFloat v) {
+    return sum(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
+  }
+  /// 32 stored weights.
+  template <DType T>
+  static TENON_INLINE void load32(const std::byte* p, WideFloat w[2]) {
+    TENON_UNROLL for (int i = 0; i < 2; ++i) {
+      if constexpr (T == DType::f32) {
+        w[i] = _mm512_castsi512_ps(_mm512_loadu_si512(p + 64 * i));
+      } else if constexpr (T == DType::f16) {
+        w[i] = _mm512_cvtph_ps(load_int(p + 32 * i));
+      } else if constexpr (T == DType::bf16) {
+        w[i] = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_int(p + 32 * i)), 16));
+      } else if (i == 0) {
+        Float v[4];
+        Weight<T>::load32(p, v);
+        TENON_UNROLL for (int j = 0; j < 2; ++j) w[j] =
+            _mm512_insertf32x8(_mm512_castps256_ps512(v[2 * j]), v[2 * j + 1], 1);
+      }
+    }
+  }
+  static TENON_INLINE Wide load(const int32_t* p) {
+    Wide v = _mm512_load_si512(p);
+    hold(v);
+    return v;
+  }
+  /// Adds the two products of int16 to each dword.
+  static TENON_INLINE Wide dot_s16(Wide acc, Wide w, Wide x) {
+    acc = _mm512_dpwssd_epi32(acc, w, x);
+    hold(acc);
+    return acc;
   }
 
   /// What 32-bit sums start from.

@@ -22,10 +22,12 @@ struct WideFloat512 {
 struct EmulatedVnni {
   static constexpr const char* kInt8RowsName = "emulated-vnni-int8-rows";
   static constexpr const char* kInt8PanelName = "emulated-vnni-int8-panel";
+  static constexpr const char* kInt16PanelName = "emulated-vnni-int16-panel";
   static constexpr const char* kF32RowsName = "emulated-avx512-f32-rows";
   static constexpr const char* kF32PanelName = "emulated-avx512-f32-panel";
   static constexpr int kStreams = 1;
-  static constexpr int kInt8Rows = 4, kF32Rows = 4;
+  static constexpr int kInt8Rows = 8, kF32Rows = 16;
+  static constexpr int kF32Block = 4;  // weight rows side by side against 3 activation rows and more
 
   template <int kBytes>
   static TENON_INLINE void prefetch(const std::byte* p) {
@@ -66,6 +68,20 @@ struct EmulatedVnni {
   }
   template <typename V>
   static TENON_INLINE void hold(V&) {}
+
+  static TENON_INLINE WideFloat float_loadu(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+  static TENON_INLINE float float_sum(WideFloat v) { return sum(_mm256_add_ps(v.low, v.high)); }
+  template <DType T>
+  static TENON_INLINE void load32(const std::byte* p, WideFloat w[2]) {
+    Float v[4];
+    Weight<T>::load32(p, v);
+    TENON_UNROLL for (int i = 0; i < 2; ++i) w[i] = {v[2 * i], v[2 * i + 1]};
+  }
+  static TENON_INLINE Wide load(const int32_t* p) { return {load_int(p), load_int(p + 8)}; }
+  /// Adds the two products of int16 to each dword.
+  static TENON_INLINE Wide dot_s16(Wide acc, Wide w, Wide x) {
+    return add(acc, {_mm256_madd_epi16(w.low, x.low), _mm256_madd_epi16(w.high, x.high)});
+  }
 
   static int32_t start_word(int32_t sum01, int32_t sum23) { return sum01 + sum23; }
 

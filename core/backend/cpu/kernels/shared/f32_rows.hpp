@@ -9,36 +9,69 @@
 namespace tenon::cpu {
 namespace {
 
-constexpr int kF32RowsMax = 4;
+constexpr int kF32Pass = 4;  // activation rows at a time: the registers hold no more sums
 
-/// One weight row against M activation rows.
-template <class Isa, DType T, int M>
-TENON_INLINE void f32_row(const std::byte* w, const LinearCall& c, float* y) {
-  constexpr int kSums = M == 1 ? 4 : M == 2 ? 2 : 1;  // enough independent chains to hide the latency of an FMA
-  Float acc[M][kSums];
-  TENON_UNROLL for (int m = 0; m < M; ++m) TENON_UNROLL for (int s = 0; s < kSums; ++s) acc[m][s] = _mm256_setzero_ps();
-  const int64_t k = c.shape.k, whole = k / 32 * 32;
+/// R consecutive weight rows from `w` on against M activation rows from `x` on.
+template <class Isa, DType T, int R, int M>
+TENON_INLINE void f32_row_block(const std::byte* w, const LinearCall& c, const float* x, float* y) {
+  using F = typename Isa::WideFloat;
+  constexpr int kParts = 32 / Isa::kWide;
+  constexpr int kSums = R * M >= 4 ? 1 : smaller(4 / (R * M), kParts);  // chains enough to hide the latency of an FMA
+  F acc[R][M][kSums];
+  TENON_UNROLL for (int r = 0; r < R; ++r) TENON_UNROLL for (int m = 0; m < M; ++m)
+      TENON_UNROLL for (int s = 0; s < kSums; ++s) acc[r][m][s] = Isa::float_set(0.0f);
+  const int64_t k = c.shape.k, whole = k / 32 * 32, stride = row_bytes<T>(k);
+  const auto add = [&](const F v[R][kParts], const float* at, int64_t ld) TENON_LAMBDA_INLINE {
+    TENON_UNROLL for (int j = 0; j < kParts; ++j) TENON_UNROLL for (int m = 0; m < M; ++m) {
+      const F b = Isa::float_loadu(at + m * ld + Isa::kWide * j);
+      TENON_UNROLL for (int r = 0; r < R; ++r) acc[r][m][j % kSums] = Isa::float_fma(v[r][j], b, acc[r][m][j % kSums]);
+    }
+  };
+  F v[R][kParts];
   for (int64_t i = 0; i < whole; i += 32, w += Weight<T>::kBytes32) {
-    Isa::template prefetch<Weight<T>::kBytes32>(w);
-    Float v[4];
-    Weight<T>::load32(w, v);
-    TENON_UNROLL for (int m = 0; m < M; ++m) TENON_UNROLL for (int j = 0; j < 4; ++j) acc[m][j % kSums] =
-        _mm256_fmadd_ps(v[j], _mm256_loadu_ps(c.x + m * c.ldx + i + 8 * j), acc[m][j % kSums]);
+    TENON_UNROLL for (int r = 0; r < R; ++r) {
+      if constexpr (R == 1)
+        Isa::template prefetch<Weight<T>::kBytes32>(w);
+      else  // side by side they come to their ends together: the next R rows into L2
+        _mm_prefetch(reinterpret_cast<const char*>(w + (R + r) * stride), _MM_HINT_T1);
+      Isa::template load32<T>(w + r * stride, v[r]);
+    }
+    add(v, x + i, c.ldx);
   }
   if (whole < k) {
-    Float v[4];
-    load_some<T>(w, k - whole, v);
-    TENON_UNROLL for (int m = 0; m < M; ++m) {
-      alignas(32) float x[32] = {};
-      __builtin_memcpy(x, c.x + m * c.ldx + whole, static_cast<size_t>(k - whole) * sizeof(float));
-      TENON_UNROLL for (int j = 0; j < 4; ++j) acc[m][j % kSums] =
-          _mm256_fmadd_ps(v[j], _mm256_load_ps(x + 8 * j), acc[m][j % kSums]);
+    alignas(64) float rest[M][32] = {}, some[32];
+    for (int r = 0; r < R; ++r) {
+      Float parts[4];
+      load_some<T>(w + r * stride, k - whole, parts);
+      TENON_UNROLL for (int j = 0; j < 4; ++j) _mm256_store_ps(some + 8 * j, parts[j]);
+      TENON_UNROLL for (int j = 0; j < kParts; ++j) v[r][j] = Isa::float_load(some + Isa::kWide * j);
     }
+    for (int m = 0; m < M; ++m)
+      __builtin_memcpy(rest[m], x + m * c.ldx + whole, static_cast<size_t>(k - whole) * sizeof(float));
+    add(v, rest[0], 32);
   }
-  TENON_UNROLL for (int m = 0; m < M; ++m) {
-    TENON_UNROLL for (int s = 1; s < kSums; ++s) acc[m][0] = _mm256_add_ps(acc[m][0], acc[m][s]);
-    y[m * c.ldy] = sum(acc[m][0]);
+  TENON_UNROLL for (int r = 0; r < R; ++r) TENON_UNROLL for (int m = 0; m < M; ++m) {
+    TENON_UNROLL for (int s = 1; s < kSums; ++s) acc[r][m][0] = Isa::float_add(acc[r][m][0], acc[r][m][s]);
+    y[m * c.ldy + r] = Isa::float_sum(acc[r][m][0]);
   }
+}
+
+/// R weight rows against all activation rows; passes after the first find the weights in L1.
+template <class Isa, DType T, int R>
+TENON_INLINE void f32_row_passes(const LinearCall& c, int64_t n) {
+  const std::byte* const w = c.w + n * row_bytes<T>(c.shape.k);
+  for (int64_t m = 0; m < c.shape.m; m += kF32Pass)
+    with_count<kF32Pass>(smaller<int64_t>(kF32Pass, c.shape.m - m), [&](auto rows) {
+      f32_row_block<Isa, T, R, decltype(rows)::value>(w, c, c.x + m * c.ldx, c.y + m * c.ldy + n);
+    });
+}
+
+/// Columns [n_begin, n_end), R at a time.
+template <class Isa, DType T, int R>
+void f32_row_blocks(const LinearCall& c) {
+  int64_t n = c.n_begin;
+  for (; n + R <= c.n_end; n += R) f32_row_passes<Isa, T, R>(c, n);
+  for (; n < c.n_end; ++n) f32_row_passes<Isa, T, 1>(c, n);
 }
 
 /// Columns [n_begin, n_end) of a type that is expanded first, a piece at a time.
@@ -74,14 +107,18 @@ void f32_expanded_rows(const LinearCall& c, Expand expand) {
 template <class Isa>
 void run_f32_rows(const LinearCall& c) {
   const bool direct = with_weight_type(c.shape.w, [&]<DType T>() {
-    with_count<kF32RowsMax>(c.shape.m, [&](auto m) {
-      const int64_t stride = row_bytes<T>(c.shape.k);
-      for (int64_t n = c.n_begin; n < c.n_end; ++n) f32_row<Isa, T, decltype(m)::value>(c.w + n * stride, c, c.y + n);
-    });
+    if (c.shape.m == 1) return f32_row_blocks<Isa, T, 1>(c);
+    if (c.shape.m == 2) return f32_row_blocks<Isa, T, 2>(c);
+    f32_row_blocks<Isa, T, Isa::kF32Block>(c);
   });
   if (direct) return;
   const Expand expand = expand_function(c.shape.w);
-  with_count<kF32RowsMax>(c.shape.m, [&](auto m) { f32_expanded_rows<decltype(m)::value>(c, expand); });
+  for (int64_t m = 0; m < c.shape.m; m += kF32Pass) {
+    LinearCall pass = c;
+    pass.x += m * c.ldx, pass.y += m * c.ldy;
+    with_count<kF32Pass>(smaller<int64_t>(kF32Pass, c.shape.m - m),
+                         [&](auto rows) { f32_expanded_rows<decltype(rows)::value>(pass, expand); });
+  }
 }
 
 }  // namespace

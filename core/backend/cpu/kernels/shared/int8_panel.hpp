@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "backend/cpu/kernels/shared/int8_quantise.hpp"
+#include "backend/cpu/kernels/shared/panel_sums.hpp"
 #include "backend/cpu/kernels/shared/super_codes.hpp"
 #include "backend/cpu/linear.hpp"
 
@@ -284,24 +285,6 @@ TENON_NOINLINE void int8_tile(const Int8Tiles<Isa>& x, const Int8Panel<Isa>& pan
   }
 }
 
-/// Moves a tile's sums from and to y: row by row, only the last panel of a product has fewer than kColumns.
-template <int kColumns>
-TENON_INLINE void int8_load_sums(float* sums, const float* y, int64_t ldy, int64_t rows, int64_t columns) {
-  for (int64_t r = 0; r < rows; ++r)
-    if (columns == kColumns)
-      __builtin_memcpy(sums + r * kColumns, y + r * ldy, kColumns * sizeof(float));
-    else
-      __builtin_memcpy(sums + r * kColumns, y + r * ldy, static_cast<size_t>(columns) * sizeof(float));
-}
-template <int kColumns>
-TENON_INLINE void int8_store_sums(const float* sums, float* y, int64_t ldy, int64_t rows, int64_t columns) {
-  for (int64_t r = 0; r < rows; ++r)
-    if (columns == kColumns)
-      __builtin_memcpy(y + r * ldy, sums + r * kColumns, kColumns * sizeof(float));
-    else
-      __builtin_memcpy(y + r * ldy, sums + r * kColumns, static_cast<size_t>(columns) * sizeof(float));
-}
-
 /// All tiles of activations against one filled panel that holds columns [n, n + columns), blocks [b0, b0 + count).
 template <class Isa, class Kind>
 TENON_NOINLINE void int8_panel_pass(const LinearCall& c, const Int8Panel<Isa>& panel, int64_t n, int64_t b0,
@@ -319,9 +302,9 @@ TENON_NOINLINE void int8_panel_pass(const LinearCall& c, const Int8Panel<Isa>& p
     if (b0 == 0)
       __builtin_memset(sums, 0, sizeof sums);
     else
-      int8_load_sums<kColumns>(sums, y, c.ldy, rows, columns);
+      load_sums<kColumns>(sums, y, c.ldy, rows, columns);
     with_count<Tiles::kRows>(rows, [&](auto r) { int8_tile<Isa, Kind, decltype(r)::value>(x, panel, count, sums); });
-    int8_store_sums<kColumns>(sums, y, c.ldy, rows, columns);
+    store_sums<kColumns>(sums, y, c.ldy, rows, columns);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #define TENON_UNROLL _Pragma("GCC unroll 16")
 #define TENON_INLINE inline __attribute__((always_inline))
+#define TENON_LAMBDA_INLINE __attribute__((always_inline))
 #define TENON_NOINLINE __attribute__((noinline))
 
 namespace tenon::cpu {
@@ -19,7 +20,7 @@ using Int = __m256i;
 using Float = __m256;
 
 template <typename T>
-TENON_INLINE T smaller(T a, T b) {
+TENON_INLINE constexpr T smaller(T a, T b) {
   return a < b ? a : b;
 }
 

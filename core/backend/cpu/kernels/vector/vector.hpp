@@ -27,14 +27,16 @@ inline constexpr int kAttnPage = 32;  // keys per page, as kPageTokens
 
 /// The running softmax of some queries that look at the same keys. Rows of `q` are dk apart, rows of `acc` dv_pad.
 struct AttnTile {
-  int64_t nq, dk, dv_pad;  // dv_pad: dv rounded up to 16
-  float softcap;           // 0: none
-  bool half;               // keys and values are float16, else float32
-  const float* q;          // [nq][dk], already multiplied by the score's scale
-  const int32_t *lo, *hi;  // [nq] first and last visible key position
-  float *max, *sum, *acc;  // [nq], [nq], [nq][dv_pad]
-  float* s;                // [nq][32] scratch: scores, then weights
-  float *kf, *vf;          // [dk][32] and [32][dv_pad] scratch, used for halves when nq is large
+  int64_t nq, dk, dv_pad;       // dv_pad: dv rounded up to 16
+  float softcap;                // 0: none
+  bool half;                    // keys and values are float16, else float32
+  const float* q;               // [nq][dk], already multiplied by the score's scale
+  const int32_t *lo, *hi;       // [nq] first and last visible key position
+  float *max, *sum, *acc;       // [nq], [nq], [nq][dv_pad]
+  float* s;                     // [nq][32] scratch: scores, then weights
+  float *kf, *vf;               // [dk][32] and [32][dv_pad] scratch, used for halves when nq is large
+  const float* bias = nullptr;  // [n_bias][32], joins the scores of the page; query i uses row i % n_bias
+  int64_t n_bias = 1;
 };
 
 /// 16 channels of a selective scan over a sequence's rows: h = exp(dt a) h + dt b x, y = sum over n of c h, + d x.
@@ -46,13 +48,31 @@ struct ScanTile {
   float *h, *y;                    // [n_state][16]
 };
 
+/// Columns of one head's state S [dk][s_row] over a sequence's rows, for one of four rules; pointers are at the first
+/// row, and each kind of operand has its own distance between rows. A kernel reads what its rule's contract names.
+struct MatrixTile {
+  int64_t n_rows, dk, lanes;  // lanes: columns from here on that exist
+  int64_t key_row, value_row, decay_row, beta_row, s_row;
+  const float *q, *k, *a, *b;  // [dk] a row
+  const float* v;              // [lanes] a row
+  const float* decay;          // [dk] logarithms a row, or one with one_decay
+  const float* beta;           // one value a row: strength or step
+  const float* bonus;          // [dk]
+  float rate, skip, scale;     // ssd: A and D; delta: of y
+  bool one_decay;
+  float *s, *y;  // rows of y lie as those of v
+};
+
 /// One instruction set's kernels. Keys of a page are stored [dk][32] (so that a score needs no horizontal sum), values
 /// [32][dv_pad] with zeros in the padding.
 struct VectorKernels {
   const char* name;  // "avx512", "avx2", "x86-64"
   void (*rms_norm)(const float* x, const float* w, float eps, float* y, int64_t n);
   void (*layer_norm)(const float* x, const float* w, const float* b, float eps, float* y, int64_t n);
+  void (*l2_norm)(const float* x, float eps, float* y, int64_t n);
+  float (*sum)(const float* x, int64_t n);
   void (*add)(const float* a, const float* b, float* y, int64_t n);
+  void (*sub)(const float* a, const float* b, float* y, int64_t n);
   void (*mul)(const float* a, const float* b, float* y, int64_t n);
   void (*axpy)(float a, const float* x, float* y, int64_t n);  // y += a * x
   void (*scale_shift)(const float* x, float scale, float shift, float* y, int64_t n);
@@ -76,6 +96,11 @@ struct VectorKernels {
   void (*conv_row)(const float* const* rows, const float* w, int64_t w_row, int64_t k, const float* bias, float* y,
                    int64_t n);
   void (*ssm_scan)(const ScanTile& tile);
+  /// tenon.ssd_scan/1 (q = C, k = B), wkv6/1, wkv7/1 (q = r) and gated_delta_rule/1.
+  void (*ssd_scan)(const MatrixTile& tile);
+  void (*wkv6)(const MatrixTile& tile);
+  void (*wkv7)(const MatrixTile& tile);
+  void (*delta_rule)(const MatrixTile& tile);
 };
 
 extern const VectorKernels kVectorX86, kVectorAvx2, kVectorAvx512;
