@@ -80,6 +80,8 @@ class Executable {
   /// One line per op: which implementation runs it and why the earlier ones refused.
   virtual std::vector<std::string> explain() const = 0;
   virtual uint64_t arena_bytes() const = 0;
+  /// Bytes of experts' weights that the runs so far have read; 0 from a backend that does not count them.
+  virtual uint64_t expert_bytes_read() const { return 0; }
 };
 
 class Backend {

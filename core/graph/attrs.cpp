@@ -84,6 +84,21 @@ Activation node_activation(const Node& node) {
   return *act;
 }
 
+GluSpec glu_spec(const Node& node) {
+  GluSpec spec;
+  spec.alpha = static_cast<float>(attr_or<double>(node, "alpha", 1.702));
+  spec.limit = static_cast<float>(attr_or<double>(node, "limit", 7));
+  spec.clamped = attr_or<std::string>(node, "act", "") == "swiglu_oai";
+  if (!spec.clamped) spec.act = node_activation(node);
+  return spec;
+}
+
+float apply_glu(const GluSpec& glu, float gate, float up) {
+  if (!glu.clamped) return apply_activation(glu.act, gate) * up;
+  const double g = std::min(gate, glu.limit), u = std::clamp(up, -glu.limit, glu.limit);
+  return static_cast<float>(g / (1 + std::exp(-static_cast<double>(glu.alpha) * g)) * (u + 1));
+}
+
 ScaleShift scale_shift(const Node& node) {
   return {static_cast<float>(attr_or<double>(node, "scale", 1)), static_cast<float>(attr_or<double>(node, "shift", 0))};
 }
@@ -172,9 +187,20 @@ RouteSpec route_spec(const Node& node) {
   else
     fail(ErrorCode::bad_plugin, "[{}] unknown score \"{}\"; known: softmax sigmoid softmax_selected, at {}", node.op,
          score, location_text(node.at));
+  spec.n_group = attr_or<int64_t>(node, "n_group", 1);
+  spec.topk_group = attr_or<int64_t>(node, "topk_group", spec.n_group);
+  const std::string rank = attr_or<std::string>(node, "group_rank", "max");
+  if (rank != "max" && rank != "top2_sum")
+    fail(ErrorCode::bad_plugin, "[{}] unknown group_rank \"{}\"; known: max top2_sum, at {}", node.op, rank,
+         location_text(node.at));
+  spec.group_rank = rank == "max" ? GroupRank::max : GroupRank::top2_sum;
   spec.renormalise = attr_or<int64_t>(node, "renormalise", 0) != 0;
   spec.scale = static_cast<float>(attr_or<double>(node, "scale", 1));
   return spec;
+}
+
+MixerSpec mixer_spec(const Node& node) {
+  return {attr_or<int64_t>(node, "k", 1), static_cast<float>(attr_or<double>(node, "jitter", 0))};
 }
 
 }  // namespace tenon

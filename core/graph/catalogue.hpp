@@ -56,8 +56,16 @@ float apply_activation(Activation act, float x);  // the reference definition
 float norm_eps(const Node& node);
 /// tenon.rms_norm/1, tenon.layer_norm/1: runs of the last axis with statistics of their own
 int64_t norm_groups(const Node& node);
-/// tenon.glu/1, tenon.unary/1, tenon.causal_conv1d/1, tenon.moe_ffn/1, host.linear_glu: attribute "act"
+/// tenon.unary/1, tenon.causal_conv1d/1: attribute "act"
 Activation node_activation(const Node& node);
+/// tenon.glu/1, tenon.moe_ffn/1, host.linear_glu: how gate and up are joined; "act" with its "alpha" and "limit"
+struct GluSpec {
+  Activation act = Activation::silu;
+  bool clamped = false;  // "swiglu_oai"; act is then not looked at
+  float alpha = 1.702f, limit = 7;
+};
+GluSpec glu_spec(const Node& node);
+float apply_glu(const GluSpec& glu, float gate, float up);  // the reference definition
 /// tenon.embed/1 "scale" (default 1); tenon.scale_shift/1 "scale", "shift"
 struct ScaleShift {
   float scale = 1, shift = 0;
@@ -152,12 +160,22 @@ float delta_scale(const Node& node);
 
 /// tenon.moe_route/1
 enum class RouteScore : uint8_t { softmax, sigmoid, softmax_selected };
+enum class GroupRank : uint8_t { max, top2_sum };
 struct RouteSpec {
   int64_t k = 1;
   RouteScore score = RouteScore::softmax;
+  int64_t n_group = 1, topk_group = 1;  // experts stand in equal groups, the best of which stay in the choice
+  GroupRank group_rank = GroupRank::max;
   bool renormalise = false;  // weights divided by their sum (+1e-20)
   float scale = 1;
 };
 RouteSpec route_spec(const Node& node);
+
+/// tenon.sparse_mixer/1
+struct MixerSpec {
+  int64_t k = 1;
+  float jitter = 0;
+};
+MixerSpec mixer_spec(const Node& node);
 
 }  // namespace tenon

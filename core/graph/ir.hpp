@@ -65,7 +65,8 @@ enum class XformOp : uint32_t {  // values of the ABI's TN_X_*
   add = 7,
   scale = 8,
   neg_exp = 9,
-  regroup = 10
+  regroup = 10,
+  mxfp4 = 11
 };
 struct Xform {
   XformOp op;

@@ -85,7 +85,7 @@ std::vector<Xform> copy_steps(const tn_wsrc& src) {
   std::vector<Xform> steps;
   for (uint32_t i = 0; i < src.n_steps; ++i) {
     const tn_xform& x = src.steps[i];
-    if (x.op < TN_X_TRANSPOSE || x.op > TN_X_REGROUP)
+    if (x.op < TN_X_TRANSPOSE || x.op > TN_X_MXFP4)
       fail(ErrorCode::bad_plugin, "[weight] step {} has unknown kind {}", i, x.op);
     Xform s{static_cast<XformOp>(x.op), x.axis, {}, x.f};
     std::copy(x.a, x.a + 4, s.a);

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "plugin/builder.hpp"
 #include "plugin/describe.hpp"
+#include "plugin/weight_elements.hpp"
 
 namespace tenon {
 namespace {
@@ -19,8 +20,11 @@ void need_axis(const Shape& s, int64_t axis, std::string_view what, const char* 
     fail(ErrorCode::bad_plugin, "[weight {}] {} along axis {} of {}", what, step, axis, shape_text(s));
 }
 
+int64_t slice_step(const Xform& x) { return std::max<int64_t>(x.a[3], 1); }
+
 Shape join_shape(const Xform& x, const std::vector<Shape>& shapes, std::string_view what) {
   Shape out = shapes.front();
+  if (x.op == XformOp::mxfp4) return mxfp4_shape(shapes, what);
   if (x.op == XformOp::stack) {
     for (const Shape& s : shapes)
       if (s != out)
@@ -58,9 +62,9 @@ Shape step_shape(const Xform& x, Shape s, const Shape& declared, std::string_vie
     case XformOp::slice: {
       need_axis(s, x.axis, what, "slice");
       int64_t& n = s[static_cast<size_t>(x.axis)];
-      if (x.a[0] < 0 || x.a[1] < 1 || x.a[0] > n || x.a[1] > n - x.a[0])
-        fail(ErrorCode::bad_model, "[weight {}] slice of {} from {} leaves axis {} of {}", what, x.a[1], x.a[0], x.axis,
-             n);
+      if (x.a[0] < 0 || x.a[1] < 1 || x.a[3] < 0 || x.a[0] >= n || x.a[1] - 1 > (n - 1 - x.a[0]) / slice_step(x))
+        fail(ErrorCode::bad_model, "[weight {}] slice of {} from {} by {} leaves axis {} of {}", what, x.a[1], x.a[0],
+             slice_step(x), x.axis, n);
       n = x.a[1];
       return s;
     }
@@ -91,13 +95,27 @@ HostTensor copy_of_shape(const HostTensor& t, Shape shape, std::string_view what
   return HostTensor::allocate(t.dtype, std::move(shape), what);
 }
 
+/// Experts in tensors of their own stay where they are.
+HostTensor stack_apart(const std::vector<HostTensor>& parts, Shape shape) {
+  HostTensor out = parts[0];
+  out.shape = std::move(shape);
+  std::vector<const std::byte*> begins;
+  for (const HostTensor& p : parts) begins.push_back(p.data);
+  out.bytes *= parts.size();
+  out.parts = std::make_shared<const std::vector<const std::byte*>>(std::move(begins));
+  out.owner = std::make_shared<const std::vector<HostTensor>>(parts);
+  return out;
+}
+
 HostTensor join(const Xform& x, const std::vector<HostTensor>& parts, Shape shape, std::string_view what) {
+  if (x.op == XformOp::mxfp4) return mxfp4_of_parts(parts[0], parts[1], std::move(shape), what);
   if (x.op == XformOp::concat && x.axis != 0)
     fail(ErrorCode::unsupported, "[weight {}] concat along axis {}", what, x.axis);
   for (const HostTensor& p : parts)
     if (p.dtype != parts[0].dtype)
       fail(ErrorCode::bad_model, "[weight {}] joins {} and {}", what, dtype_info(parts[0].dtype).name,
            dtype_info(p.dtype).name);
+  if (x.op == XformOp::stack && shape.size() == 3) return stack_apart(parts, std::move(shape));
   HostTensor out = copy_of_shape(parts[0], std::move(shape), what);
   std::byte* dst = out.mutable_data();
   for (const HostTensor& p : parts) dst = std::copy(p.data, p.data + p.bytes, dst);
@@ -137,46 +155,27 @@ HostTensor regroup(const HostTensor& t, const Xform& x, std::string_view what) {
 }
 
 HostTensor slice(const HostTensor& t, const Xform& x, Shape shape, std::string_view what) {
-  if (x.axis == 0) {  // a view
+  const auto axis = static_cast<size_t>(x.axis);
+  int64_t inner = 1, at = 0;  // elements of one index of the axis; where the first one is
+  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
+  at = x.a[0] * inner;
+  const bool whole_blocks = shape.size() == 1 || axis + 1 < shape.size();
+  if (axis == 0 && slice_step(x) == 1 && whole_blocks) {  // a view
     HostTensor out = t;
-    const uint64_t unit = dtype_bytes(t.dtype, static_cast<uint64_t>(unit_elems(t)), what);
     out.shape = std::move(shape);
-    out.data += static_cast<uint64_t>(x.a[0]) * unit;
-    out.bytes = static_cast<uint64_t>(x.a[1]) * unit;
+    out.data += dtype_bytes(t.dtype, static_cast<uint64_t>(at), what);
+    out.bytes = dtype_bytes(t.dtype, static_cast<uint64_t>(out.elements()), what);
     return out;
   }
-  const auto axis = static_cast<size_t>(x.axis);
-  const HostTensor f = t.to_f32(what);
-  HostTensor out = copy_of_shape(f, shape, what);
-  int64_t inner = 1, outer = 1;
-  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
-  for (size_t i = 0; i < axis; ++i) outer *= shape[i];
-  const auto* src = reinterpret_cast<const float*>(f.data);
-  auto* dst = reinterpret_cast<float*>(out.mutable_data());
-  for (int64_t o = 0; o < outer; ++o, dst += x.a[1] * inner)
-    std::copy_n(src + (o * t.shape[axis] + x.a[0]) * inner, x.a[1] * inner, dst);
-  return out;
+  std::vector<int64_t> stride = strides_of(t.shape);
+  stride[axis] *= slice_step(x);
+  return pick_elements(t, {std::move(shape), std::move(stride), at}, what);
 }
 
 HostTensor transpose(const HostTensor& t, const Xform& x, Shape shape, std::string_view what) {
-  const HostTensor f = t.to_f32(what);
-  HostTensor out = copy_of_shape(f, shape, what);
-  const size_t rank = shape.size();
-  std::vector<int64_t> stride(rank, 1), index(rank, 0);
-  for (size_t i = rank - 1; i > 0; --i) stride[i - 1] = stride[i] * t.shape[i];
+  std::vector<int64_t> stride = strides_of(t.shape);
   std::swap(stride[static_cast<size_t>(x.a[0])], stride[static_cast<size_t>(x.a[1])]);
-  const auto* src = reinterpret_cast<const float*>(f.data);
-  auto* dst = reinterpret_cast<float*>(out.mutable_data());
-  for (int64_t n = out.elements(), i = 0; i < n; ++i) {
-    int64_t at = 0;
-    for (size_t a = 0; a < rank; ++a) at += index[a] * stride[a];
-    dst[i] = src[at];
-    for (size_t a = rank; a-- > 0;) {
-      if (++index[a] < shape[a]) break;
-      index[a] = 0;
-    }
-  }
-  return out;
+  return pick_elements(t, {std::move(shape), std::move(stride), 0}, what);
 }
 
 template <typename Fn>
@@ -218,7 +217,7 @@ HostTensor apply_step(const Xform& x, const HostTensor& t, Shape shape, std::str
   }
 }
 
-bool is_join(const Xform& x) { return x.op == XformOp::concat || x.op == XformOp::stack; }
+bool is_join(const Xform& x) { return x.op == XformOp::concat || x.op == XformOp::stack || x.op == XformOp::mxfp4; }
 
 HostTensor load_one(const GraphWeight& w, const Checkpoint& checkpoint) {
   const WeightSource& src = w.sources[static_cast<size_t>(w.chosen)];
@@ -237,7 +236,7 @@ HostTensor load_one(const GraphWeight& w, const Checkpoint& checkpoint) {
       for (const HostTensor& p : parts) shapes.push_back(p.shape);
       t = join(x, parts, join_shape(x, shapes, w.name), w.name);
     } else {
-      t = apply_step(x, t, step_shape(x, t.shape, w.shape, w.name), w.name);
+      t = apply_step(x, t.joined(w.name), step_shape(x, t.shape, w.shape, w.name), w.name);
     }
   }
   return t;

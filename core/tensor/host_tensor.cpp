@@ -1,6 +1,7 @@
 // HostTensor: sizes from the shape, owned buffers, float32 copies.
 #include "tensor/host_tensor.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/checked.hpp"
@@ -27,9 +28,30 @@ HostTensor HostTensor::allocate(DType dtype, std::vector<int64_t> shape, std::st
   return tensor;
 }
 
+const std::byte* HostTensor::part(int64_t i) const {
+  return parts ? (*parts)[static_cast<size_t>(i)]
+               : data + bytes / static_cast<uint64_t>(shape[0]) * static_cast<uint64_t>(i);
+}
+
+const std::byte* HostTensor::row(int64_t r) const {
+  if (!parts) return data + static_cast<uint64_t>(r) * row_bytes();
+  const int64_t rows_per_part = rows() / shape[0];
+  return part(r / rows_per_part) + static_cast<uint64_t>(r % rows_per_part) * row_bytes();
+}
+
+HostTensor HostTensor::joined(std::string_view what) const {
+  if (!parts) return *this;
+  HostTensor out = allocate(dtype, shape, what);
+  const uint64_t each = bytes / parts->size();
+  for (size_t i = 0; i < parts->size(); ++i) std::copy_n((*parts)[i], each, out.mutable_data() + i * each);
+  return out;
+}
+
 HostTensor HostTensor::to_f32(std::string_view what) const {
   HostTensor out = allocate(DType::f32, shape, what);
-  dequantize_row(dtype, data, reinterpret_cast<float*>(out.mutable_data()), elements());
+  auto* to = reinterpret_cast<float*>(out.mutable_data());
+  const int64_t n = parts ? shape[0] : 1, each = elements() / n;
+  for (int64_t i = 0; i < n; ++i) dequantize_row(dtype, parts ? part(i) : data, to + i * each, each);
   return out;
 }
 

@@ -96,10 +96,17 @@ int64_t CompileCtx::max_lead(const Val& v) const {
   return v.lead == kDimTokens ? options.max_tokens : v.lead == kDimRows ? options.max_rows : v.lead;
 }
 
-const HostTensor& CompileCtx::weight(ValueId id) const {
+const HostTensor& CompileCtx::stored_weight(ValueId id) const {
   const GraphValue& value = graph.value(id);
   if (value.kind != ValueKind::weight) fail(ErrorCode::internal, "[cpu] value {} is no weight", id);
   return keep->weights[value.weight - 1];
+}
+
+const HostTensor& CompileCtx::weight(ValueId id) const {
+  const HostTensor& stored = stored_weight(id);
+  if (!stored.parts) return stored;
+  const WeightId w = graph.value(id).weight;
+  return keep->weights[w - 1] = stored.joined(graph.weight(w).name);
 }
 
 const float* CompileCtx::weight_f32(ValueId id) {

@@ -21,7 +21,8 @@ set(cpu_sources
   ops/pool
   ops/recurrent
   ops/rope
-  ops/rows)
+  ops/rows
+  ops/sparse_mixer)
 set(cpu_vector kernels/vector/vector_x86 kernels/vector/vector_avx2 kernels/vector/vector_avx512)
 foreach(source ${cpu_sources} ${cpu_vector})
   list(APPEND TENON_BACKEND_SOURCES ${cpu_dir}/${source}.cpp)

@@ -44,6 +44,7 @@ constexpr FactoryEntry kFactories[] = {
     {"tenon.slice/1", make_slice},
     {"tenon.take_rows/1", make_take_rows},
     {"tenon.moe_route/1", make_moe_route},
+    {"tenon.sparse_mixer/1", make_sparse_mixer},
     {"tenon.moe_ffn/1", make_moe_ffn},
     {"tenon.causal_conv1d/1", make_causal_conv1d},
     {"tenon.token_shift/1", make_token_shift},
@@ -187,6 +188,12 @@ void CpuExecutable::run(const Batch& batch, StatePool& states) {
     }
   });
   ctx_.batch = nullptr;
+}
+
+uint64_t CpuExecutable::expert_bytes_read() const {
+  uint64_t sum = 0;
+  for (const Step& step : steps_) sum += step.op->expert_bytes_read();
+  return sum;
 }
 
 std::span<const float> CpuExecutable::output(std::string_view name) const {

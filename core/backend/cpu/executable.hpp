@@ -21,6 +21,7 @@ class CpuExecutable final : public Executable {
   std::span<const float> output(std::string_view name) const override;
   std::vector<std::string> explain() const override { return explain_; }
   uint64_t arena_bytes() const override { return arena_.bytes() + scratch_.bytes(); }
+  uint64_t expert_bytes_read() const override;
 
  private:
   struct Step {

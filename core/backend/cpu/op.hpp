@@ -65,6 +65,7 @@ class CpuOp {
   virtual void run(const StepCtx& ctx, const Team& team) = 0;
   /// What runs it and why better implementations refused.
   virtual std::string explain() const = 0;
+  virtual uint64_t expert_bytes_read() const { return 0; }
 };
 
 /// A node with the neighbours that were folded into it.
@@ -104,7 +105,8 @@ class CompileCtx {
   const int threads;
 
   Val value(ValueId id) const;
-  const HostTensor& weight(ValueId id) const;
+  const HostTensor& weight(ValueId id) const;         // its bytes one after the other
+  const HostTensor& stored_weight(ValueId id) const;  // maybe in parts
   /// A weight as float32, converted once; nullptr for operand 0.
   const float* weight_f32(ValueId id);
   const LinearChoice& linear(std::string_view op, DType w, int64_t n, int64_t k, int64_t max_m);
@@ -164,6 +166,7 @@ std::unique_ptr<CpuOp> make_token_shift(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_ssm_scan(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_matrix_state(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_moe_route(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_sparse_mixer(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_moe_ffn(CompileCtx&, const FusedNode&);
 
 inline uint64_t align64(uint64_t n) { return (n + 63) & ~uint64_t{63}; }

@@ -96,6 +96,7 @@ KernelFactory find_kernel(std::string_view op) {
       {"tenon.wkv7/1", make_wkv7},
       {"tenon.gated_delta_rule/1", make_gated_delta_rule},
       {"tenon.moe_route/1", make_moe_route},
+      {"tenon.sparse_mixer/1", make_sparse_mixer},
       {"tenon.moe_ffn/1", make_moe_ffn},
       {"host.linear_group", make_linear_group},
       {"host.linear_glu", make_linear_glu},

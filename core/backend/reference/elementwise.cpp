@@ -48,8 +48,7 @@ Kernel make_mul(Run& setup, const Node& node) {
 }
 
 Kernel make_glu(Run& setup, const Node& node) {
-  return binary(setup, node,
-                [act = node_activation(node)](float gate, float up) { return apply_activation(act, gate) * up; });
+  return binary(setup, node, [glu = glu_spec(node)](float gate, float up) { return apply_glu(glu, gate, up); });
 }
 
 Kernel make_scale_shift(Run&, const Node& node) {

@@ -55,10 +55,10 @@ Kernel make_linear_group(Run&, const Node& node) {
 }
 
 Kernel make_linear_glu(Run&, const Node& node) {
-  return [in = node.inputs, out = node.outputs[0], act = node_activation(node)](Run& run) {
+  return [in = node.inputs, out = node.outputs[0], glu = glu_spec(node)](Run& run) {
     float* to = run.f32(out);
-    for_linear(run, in[0], in[1], in[2], [&](int64_t i, float gate) { to[i] = apply_activation(act, gate); });
-    for_linear(run, in[0], in[3], in[4], [&](int64_t i, float up) { to[i] *= up; });
+    for_linear(run, in[0], in[1], in[2], [&](int64_t i, float gate) { to[i] = gate; });
+    for_linear(run, in[0], in[3], in[4], [&](int64_t i, float up) { to[i] = apply_glu(glu, to[i], up); });
   };
 }
 

@@ -88,6 +88,7 @@ Kernel make_wkv6(Run&, const Node&);
 Kernel make_wkv7(Run&, const Node&);
 Kernel make_gated_delta_rule(Run&, const Node&);
 Kernel make_moe_route(Run&, const Node&);
+Kernel make_sparse_mixer(Run&, const Node&);
 Kernel make_moe_ffn(Run&, const Node&);
 
 inline double dot(const float* a, const float* b, int64_t n) {

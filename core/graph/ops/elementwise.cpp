@@ -24,9 +24,17 @@ static void infer_unary(Graph& graph, Node& node) {
   op.result(Elem::f32, Shape(op.f32(0, "x")));
 }
 
+void check_glu(const OpCheck& op, const Node& node) {
+  const GluSpec spec = glu_spec(node);
+  for (const char* key : {"alpha", "limit"})
+    if (!spec.clamped && node.attrs.contains(key)) op.bad("attribute \"{}\" belongs to act swiglu_oai", key);
+  if (!(spec.limit > 0)) op.bad("limit {} is not above 0", spec.limit);
+}
+
 static void infer_glu(Graph& graph, Node& node) {
-  OpCheck op(graph, node, {{"act", AttrKind::string, Need::required}});
-  node_activation(node);
+  OpCheck op(graph, node,
+             {{"act", AttrKind::string, Need::required}, {"alpha", AttrKind::real}, {"limit", AttrKind::real}});
+  check_glu(op, node);
   const Shape gate = op.f32(0, "gate");
   op.same(op.f32(1, "up"), "up", gate, "gate");
   op.result(Elem::f32, gate);
@@ -83,7 +91,8 @@ const OpDef kGlu = {"tenon.glu/1",
                     "gate f32 [...]\n"
                     "up f32 [...], the shape of gate\n"
                     "-> f32 [...]: act(gate) * up\n"
-                    "act string, as of tenon.unary/1",
+                    "act string, as of tenon.unary/1; or swiglu_oai: g * sigmoid(alpha * g) * (u + 1) with\n"
+                    "g = min(gate, limit), u = up within [-limit, limit]; alpha real = 1.702, limit real = 7",
                     2,
                     2,
                     1,

@@ -12,8 +12,9 @@ static void infer_group(Graph& graph, Node& node) {
 }
 
 static void infer_glu(Graph& graph, Node& node) {
-  OpCheck op(graph, node, {{"act", AttrKind::string, Need::required}});
-  node_activation(node);
+  OpCheck op(graph, node,
+             {{"act", AttrKind::string, Need::required}, {"alpha", AttrKind::real}, {"limit", AttrKind::real}});
+  check_glu(op, node);
   const Shape gate = linear_shape(op, 0, 1, 2);
   op.same(linear_shape(op, 0, 3, 4), "up", gate, "gate");
   op.result(Elem::f32, gate);
@@ -40,8 +41,8 @@ const OpDef kLinearGlu = {"host.linear_glu",
                           "x f32 [..., K]\n"
                           "Wgate weight [N, K], bgate weight [N] or absent\n"
                           "Wup weight [N, K], bup weight [N] or absent\n"
-                          "-> f32 [..., N]: act(x Wgate^T + bgate) * (x Wup^T + bup)\n"
-                          "act string, as of tenon.unary/1",
+                          "-> f32 [..., N]: glu(x Wgate^T + bgate, x Wup^T + bup)\n"
+                          "act string, alpha real, limit real: as of tenon.glu/1",
                           5,
                           5,
                           1,

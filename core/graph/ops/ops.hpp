@@ -11,5 +11,7 @@ namespace tenon::ops {
 
 /// Shape of linear(x, weight `w`, bias `b`): operands by index; checks them all.
 Shape linear_shape(const OpCheck& op, size_t x, size_t w, size_t b);
+/// The attributes of a gated unit: a known act; alpha and limit only where it has them.
+void check_glu(const OpCheck& op, const Node& node);
 
 }  // namespace tenon::ops

@@ -114,15 +114,17 @@ enum {
   TN_X_RESHAPE = 2,   /* to the declared weight's shape (same element count) */
   TN_X_CONCAT = 3,    /* join all names along `axis` */
   TN_X_STACK = 4,     /* join all names along a new leading axis (experts) */
-  TN_X_SLICE = 5,     /* rows [a[0], a[0]+a[1]) of `axis`; the other rows belong to other weights */
+  TN_X_SLICE = 5, /* a[1] indices of `axis` from a[0] on, every a[3]th (0: each); the others belong to other weights */
   TN_X_ROPE_UNPERMUTE =
-      6,           /* per head of a[0] heads, `axis` 0: rows from interleaved pairs (2j, 2j+1) to halves (j, j+n/2) */
-  TN_X_ADD = 7,    /* x + f */
-  TN_X_SCALE = 8,  /* x * f, f != 0 */
+      6,            /* per head of a[0] heads, `axis` 0: rows from interleaved pairs (2j, 2j+1) to halves (j, j+n/2) */
+  TN_X_ADD = 7,     /* x + f */
+  TN_X_SCALE = 8,   /* x * f, f != 0 */
   TN_X_NEG_EXP = 9, /* -exp(x) */
   /* axis 0, a[0] groups of rows, each of a[1] + a[2] + a[3] rows and the rest: all groups' first parts, then all second
    * parts, ... (a fused projection stored head by head) */
-  TN_X_REGROUP = 10
+  TN_X_REGROUP = 10,
+  TN_X_MXFP4 = 11 /* join two names, u8 [..., n, 16] and u8 [..., n], into 4-bit floats [..., 32 n]: 16 bytes hold 32
+                     values, two neighbours each, the first one low; with an exponent of two, less 127, for each 16 */
 };
 typedef struct tn_xform { /* frozen */
   uint32_t op;

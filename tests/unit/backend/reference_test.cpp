@@ -165,6 +165,65 @@ TEST_CASE("routing") {
   close(run(m, route("sigmoid", 0, m.f32_weight("b", {4}, {0, 0, 0, 5})), 1), {2 * 0.5, 2 * sig});
 }
 
+TEST_CASE("routing within the best groups") {
+  TestModel m;
+  // Four groups of three: by their best 2 and 0 lead, by their two best 0 and 1.
+  const ValueId logits = m.feed({{2, 2, -9, 1.9f, 1.9f, 0, 3, -9, -9, 0, 0, 0}});
+  const auto chosen = [&](const char* rank, ValueId bias = 0) {
+    const auto out = m.ops("tenon.moe_route/1", {logits, bias},
+                           {{"k", int64_t{4}},
+                            {"score", string("sigmoid")},
+                            {"n_group", int64_t{4}},
+                            {"topk_group", int64_t{2}},
+                            {"group_rank", string(rank)}});
+    return run(m, out[1], 1);
+  };
+  const auto s = [](double x) { return 1 / (1 + std::exp(-x)); };
+  close(chosen("max"), {s(3), s(2), s(2), s(-9)});
+  close(chosen("top2_sum"), {s(2), s(2), s(1.9f), s(1.9f)});
+  // The bias takes part in the ranking of groups too.
+  const ValueId bias = m.f32_weight("b", {12}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 5, 5});
+  close(chosen("max", bias), {0.5, 0.5, 0.5, s(3)});
+  close(chosen("top2_sum", bias), {0.5, 0.5, 0.5, s(2)});
+}
+
+TEST_CASE("the sparse mixer weighs each choice against what is near it") {
+  TestModel m;
+  const auto mix = [&](const std::vector<float>& row) {
+    const auto out = m.ops("tenon.sparse_mixer/1", {m.feed({row})}, {{"k", int64_t{2}}, {"jitter", 0.01}});
+    return run(m, out[1], 1);
+  };
+  const double near = 1 / (1 + std::exp(-0.1));
+  close(mix({10, 1, 9.9f, 5}), {near, 1}, 1e-5);  // 9.9 is within 2 % of 10, nothing left is within 2 % of 9.9
+  close(mix({10, 1, 9.7f, 9.6f}), {1, 1 / (1 + std::exp(-0.1))}, 1e-5);
+  // Below zero |s| is the larger: (-1 - -1.01) / 1.01 is near, (-1 - -2) / 2 is not.
+  close(mix({-1, -1.01f, -2}), {1 / (1 + std::exp(-0.01)), 1}, 1e-5);
+}
+
+TEST_CASE("the clamped gated unit") {
+  TestModel m;
+  const ValueId gate = m.feed({{1, 9, -9, 2}}), up = m.op("tenon.mul/1", {gate, m.f32_weight("s", {4}, {1, 1, 1, -3})});
+  const ValueId y = m.op("tenon.glu/1", {gate, up}, {{"act", string("swiglu_oai")}, {"alpha", 1.5}, {"limit", 4.0}});
+  const auto g = [](double x) { return x / (1 + std::exp(-1.5 * x)); };
+  close(run(m, y, 1), {g(1) * 2, g(4) * 5, g(-9) * -3, g(2) * -3}, 1e-5);
+}
+
+TEST_CASE("experts with biases") {
+  TestModel m;
+  const ValueId x = m.feed({{1, 0}});
+  const ValueId logits = m.op("tenon.linear/1", {x, m.f32_weight("r", {3, 2}, {1, 0, 3, 0, 2, 0})});
+  const auto route = m.ops("tenon.moe_route/1", {logits}, {{"k", int64_t{1}}, {"score", string("softmax_selected")}});
+  const auto ones = [&](const char* name, const Shape& shape) {
+    return m.f32_weight(name, shape, std::vector<float>(6, 1));
+  };
+  const ValueId y = m.op("tenon.moe_ffn/1",
+                         {x, route[0], route[1], ones("g", {3, 1, 2}), ones("u", {3, 1, 2}), ones("d", {3, 2, 1}),
+                          m.f32_weight("bg", {3, 1}, {0, 2, 0}), m.f32_weight("bu", {3, 1}, {0, 4, 0}),
+                          m.f32_weight("bd", {3, 2}, {0, 0, 100, 200, 0, 0})},
+                         {{"act", string("identity")}});
+  close(run(m, y, 1), {115, 215});  // (1 + 2) * (1 + 4) + bias
+}
+
 TEST_CASE("experts: the lower index wins a tie, and each token meets its own") {
   TestModel m;
   const ValueId x = m.feed({{1, 0}, {0, 1}});

@@ -39,7 +39,7 @@ bool has(const string& text, std::initializer_list<const char*> parts) {
 }  // namespace
 
 TEST_CASE("every op has an id, a contract and sane counts") {
-  CHECK(all_ops().size() == 26);
+  CHECK(all_ops().size() == 35);
   for (const OpDef& op : all_ops()) {
     CAPTURE(op.id);
     CHECK(find_op(op.id) == &op);
@@ -101,6 +101,12 @@ TEST_CASE("attention, rope and experts infer their shapes") {
                 down = b.weight("ed", {16, 16, 12});
   CHECK(b.shape(b.op("tenon.moe_ffn/1", {x, route[0], route[1], gate, up, down}, {{"act", string("silu")}})) ==
         Shape{T, 16});
+  const auto mixed = b.ops("tenon.sparse_mixer/1", {x}, {{"k", int64_t{2}}, {"jitter", 0.01}});
+  REQUIRE(mixed.size() == 2);
+  CHECK(b.shape(mixed[0]) == Shape{T, 2});
+  const ValueId wide = b.weight("b1", {16, 12}), narrow = b.weight("b2", {16, 16});
+  CHECK(b.shape(b.op("tenon.moe_ffn/1", {x, mixed[0], mixed[1], gate, up, down, wide, wide, narrow},
+                     {{"act", string("swiglu_oai")}, {"alpha", 1.5}, {"limit", 6.0}})) == Shape{T, 16});
 }
 
 TEST_CASE("recurrent ops infer their shapes and refuse what does not fit") {
@@ -333,6 +339,39 @@ TEST_CASE("experts refuse what does not fit") {
   CHECK(has(
       refusal([&] { b.op("tenon.moe_ffn/1", {x, route[0], route[1], gate, gate, down}, {{"act", string("silu")}}); }),
       {"Wdown [16, 12, 16]", "Wgate [16, 12, 16]"}));
+  const ValueId up = b.weight("u", {16, 12, 16}), back = b.weight("d2", {16, 16, 12}), bias = b.weight("b", {16, 12});
+  const auto ffn = [&](std::vector<ValueId> biases, Attrs how) {
+    std::vector<ValueId> in = {x, route[0], route[1], gate, up, back};
+    in.insert(in.end(), biases.begin(), biases.end());
+    return refusal([&] { b.op("tenon.moe_ffn/1", in, how); });
+  };
+  const Attrs silu = {{"act", string("silu")}};
+  CHECK(ffn({bias, 0, 0}, silu) == "");
+  CHECK(has(ffn({0, 0, bias}, silu), {"bdown [16, 12]", "[16, 16]"}));
+  CHECK(has(ffn({}, {{"act", string("silu")}, {"limit", 7.0}}), {"\"limit\" belongs to act swiglu_oai"}));
+  CHECK(has(ffn({}, {{"act", string("swiglu_oai")}, {"limit", 0.0}}), {"limit 0 is not above 0"}));
+}
+
+TEST_CASE("groups of experts refuse what does not fit") {
+  GraphBuilder b;
+  const ValueId x = b.rows({12});
+  const auto route = [&](int64_t k, int64_t n, int64_t kept, const char* rank = "max") {
+    return refusal([&] {
+      b.op(
+          "tenon.moe_route/1", {x},
+          {{"k", k}, {"score", string("sigmoid")}, {"n_group", n}, {"topk_group", kept}, {"group_rank", string(rank)}});
+    });
+  };
+  CHECK(route(6, 4, 2, "top2_sum") == "");
+  CHECK(has(route(1, 5, 1), {"n_group 5", "12 experts"}));
+  CHECK(has(route(1, 0, 1), {"n_group 0"}));
+  CHECK(has(route(1, 4, 5), {"topk_group 5", "n_group 4"}));
+  CHECK(has(route(1, 4, 0), {"topk_group 0"}));
+  CHECK(has(route(7, 4, 2), {"k 7", "6 experts of 2 groups"}));
+  CHECK(has(route(1, 12, 2, "top2_sum"), {"12 groups of 1 expert"}));
+  CHECK(has(route(1, 4, 2, "mean"), {"unknown group_rank \"mean\""}));
+  CHECK(has(refusal([&] { b.op("tenon.sparse_mixer/1", {x}, {{"k", int64_t{13}}, {"jitter", 0.1}}); }), {"k 13"}));
+  CHECK(has(refusal([&] { b.op("tenon.sparse_mixer/1", {x}, {{"k", int64_t{1}}, {"jitter", -1.0}}); }), {"jitter -1"}));
 }
 
 TEST_CASE("activations at a few points") {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "base/error.hpp"
@@ -32,15 +33,20 @@ tn_wt declare(tn_build& b, const char* name, std::vector<int64_t> shape, std::ve
 }
 
 /// Loads one weight made of `names` by `steps`.
-std::vector<float> loaded(const MemoryCheckpoint& c, std::vector<const char*> names, std::vector<tn_xform> steps,
-                          std::vector<int64_t> shape) {
+HostTensor loaded_tensor(const MemoryCheckpoint& c, std::vector<const char*> names, std::vector<tn_xform> steps,
+                         std::vector<int64_t> shape) {
   const tn_meta meta(c);
   tn_build b(meta, "test");
   declare(b, "w", std::move(shape),
           {source(TN_FORMAT_SAFETENSORS, names.data(), static_cast<uint32_t>(names.size()), steps.data(),
                   static_cast<uint32_t>(steps.size()))});
   b.throw_error();
-  const HostTensor t = load_weights(b.graph, c)[0].to_f32("w");
+  return load_weights(b.graph, c)[0];
+}
+
+std::vector<float> loaded(const MemoryCheckpoint& c, std::vector<const char*> names, std::vector<tn_xform> steps,
+                          std::vector<int64_t> shape) {
+  const HostTensor t = loaded_tensor(c, std::move(names), std::move(steps), std::move(shape)).to_f32("w");
   const auto* x = reinterpret_cast<const float*>(t.data);
   return {x, x + t.elements()};
 }
@@ -267,4 +273,70 @@ TEST_CASE("weight steps") {
   CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 0, {3, 2, 0, 0}, 0}}, {2, 2}), Error);
   CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_ROPE_UNPERMUTE, 0, {3, 0, 0, 0}, 0}}, {4, 2}), Error);
   CHECK_THROWS_AS(loaded(c, {"m", "v"}, {{TN_X_STACK, 0, {}, 0}}, {2, 4, 2}), Error);
+}
+
+TEST_CASE("weight steps keep the stored type") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("m", {2, 4, 3});  // 0..23
+  c.add_counting("half", DType::bf16, {2, 3, 4});
+  c.add_counting("q", DType::q8_0, {2, 4, 32});
+  using V = std::vector<float>;
+  CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 1, {1, 2, 0, 2}, 0}}, {2, 2, 3}) ==
+        V{3, 4, 5, 9, 10, 11, 15, 16, 17, 21, 22, 23});
+  CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 2, {0, 2, 0, 2}, 0}}, {2, 4, 2}) ==
+        V{0, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 23});
+  CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 2, {2, 1, 0, 2}, 0}, {TN_X_TRANSPOSE, 0, {1, 2}, 0}}, {2, 1, 4}) ==
+        V{2, 5, 8, 11, 14, 17, 20, 23});
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 1, {1, 3, 0, 2}, 0}}, {2, 3, 3}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 1, {0, 2, 0, -1}, 0}}, {2, 2, 3}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 1, {0, INT64_MAX, 0, INT64_MAX}, 0}}, {2, 3, 3}), Error);
+
+  const HostTensor half = loaded_tensor(c, {"half"}, {{TN_X_TRANSPOSE, 0, {1, 2}, 0}}, {2, 4, 3});
+  CHECK(half.dtype == DType::bf16);
+  CHECK(half.data[2] == std::byte{8});  // (0, 0, 1) was (0, 1, 0), the fifth of two bytes each
+  const HostTensor q = loaded_tensor(c, {"q"}, {{TN_X_SLICE, 1, {1, 2, 0, 2}, 0}}, {2, 2, 32});
+  CHECK(q.dtype == DType::q8_0);
+  CHECK(q.data[0] == std::byte{34});
+  CHECK(q.data[34] == std::byte{3 * 34});
+}
+
+TEST_CASE("4-bit floats in two tensors become one in blocks") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add_counting("blocks", DType::u8, {2, 3, 2, 16});
+  c.add_counting("scales", DType::u8, {2, 3, 2});
+  c.add_counting("short", DType::u8, {2, 3});
+  const tn_xform join = {TN_X_MXFP4, 0, {}, 0};
+  const HostTensor t = loaded_tensor(c, {"blocks", "scales"}, {join}, {2, 3, 64});
+  REQUIRE(t.dtype == DType::mxfp4);
+  const float values[] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+  const HostTensor f = t.to_f32("t");
+  for (int i = 0; i < 2 * 3 * 64; ++i) {
+    const int code = (i / 2 & 255) >> (i % 2 * 4) & 15;
+    const float value = values[code & 7] * std::ldexp(1.f, i / 32 - 127) * (code & 8 ? -1.f : 1.f);
+    CHECK(reinterpret_cast<const float*>(f.data)[i] == value);
+  }
+  const HostTensor odd = loaded_tensor(c, {"blocks", "scales"}, {join, {TN_X_SLICE, 1, {1, 1, 0, 2}, 0}}, {2, 1, 64});
+  CHECK(odd.dtype == DType::mxfp4);
+  CHECK(odd.data[0] == std::byte{2});
+  CHECK(odd.data[34] == std::byte{8});
+  CHECK_THROWS_AS(loaded_tensor(c, {"blocks", "short"}, {join}, {2, 3, 64}), Error);
+  CHECK_THROWS_AS(loaded_tensor(c, {"blocks"}, {join}, {2, 3, 64}), Error);
+  c.add("floats", {2, 3, 2});
+  CHECK_THROWS_AS(loaded_tensor(c, {"blocks", "floats"}, {join}, {2, 3, 64}), Error);
+}
+
+TEST_CASE("experts in tensors of their own are stacked where they are") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("a", {2, 3});
+  c.add("b", {2, 3}, 10);
+  const tn_xform stack = {TN_X_STACK, 0, {}, 0};
+  const HostTensor t = loaded_tensor(c, {"a", "b"}, {stack}, {2, 2, 3});
+  REQUIRE(t.parts);
+  CHECK(t.part(0) == c.find("a")->tensor.data);
+  CHECK(t.part(1) == c.find("b")->tensor.data);
+  CHECK(t.bytes == 48);
+  CHECK(*reinterpret_cast<const float*>(t.row(3)) == 13);
+  CHECK(*reinterpret_cast<const float*>(t.joined("t").row(3)) == 13);
+  CHECK(loaded(c, {"a", "b"}, {stack}, {2, 2, 3}) == std::vector<float>{0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15});
+  CHECK(loaded(c, {"a", "b"}, {stack, {TN_X_TRANSPOSE, 0, {1, 2}, 0}}, {2, 3, 2})[7] == 13);
 }

@@ -19,6 +19,13 @@ class MemoryCheckpoint final : public Checkpoint {
     tensors_.push_back({name, std::move(t), "memory", 0});
   }
 
+  /// Bytes 0, 1, 2, ... of any type.
+  void add_counting(const std::string& name, DType dtype, std::vector<int64_t> shape) {
+    HostTensor t = HostTensor::allocate(dtype, std::move(shape), name);
+    for (uint64_t i = 0; i < t.bytes; ++i) t.mutable_data()[i] = static_cast<std::byte>(i);
+    tensors_.push_back({name, std::move(t), "memory", 0});
+  }
+
   Format format() const override { return format_; }
   const Value& metadata() const override { return metadata_; }
   const Value* side_json(std::string_view) const override { return nullptr; }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "backend/cpu/op.hpp"
+#include "backend/cpu/ops/glu.hpp"
 #include "base/error.hpp"
 #include "graph/catalogue.hpp"
 
@@ -71,6 +72,7 @@ class ElementwiseOp final : public CpuOp {
   const float* b_ = nullptr;
   Broadcast broadcast_;
   VecAct act_ = VecAct::identity;
+  std::optional<Glu> glu_;
   float scale_ = 1, shift_ = 0;
   ClampSpec clamp_{};
   std::string why_;
@@ -88,7 +90,8 @@ ElementwiseOp::ElementwiseOp(CompileCtx& ctx, const FusedNode& fused)
     b_ = b.kind == ValueKind::weight ? ctx.weight_f32(node.inputs[1]) : ctx.value(node.inputs[1]).f32();
     broadcast_ = broadcast(ctx.graph, node);
   }
-  if (kind_ == Kind::unary || kind_ == Kind::glu) act_ = static_cast<VecAct>(node_activation(node));
+  if (kind_ == Kind::unary) act_ = static_cast<VecAct>(node_activation(node));
+  if (kind_ == Kind::glu) glu_.emplace(kernels_, node);
   if (kind_ == Kind::softcap) scale_ = tenon::softcap(node);
   if (kind_ == Kind::clamp) clamp_ = clamp_spec(node);
   if (kind_ == Kind::scale_shift) {
@@ -116,7 +119,7 @@ void ElementwiseOp::apply(int64_t at, int64_t b_at, int64_t n) const {
     case Kind::unary:
       return kernels_.unary(act_, a, y, n);
     case Kind::glu:
-      return kernels_.glu(act_, a, b, y, n);
+      return (*glu_)(a, b, y, n);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "backend/cpu/ops/glu.hpp"
 #include "backend/cpu/ops/norm.hpp"
 #include "backend/cpu/ops/packing.hpp"
 #include "backend/cpu/work_shares.hpp"
@@ -63,7 +64,7 @@ class LinearOp final : public CpuOp {
   std::optional<NormSpec> norm_;
   int64_t k_ = 0;
   std::vector<Part> parts_;
-  VecAct act_ = VecAct::identity;
+  std::optional<Glu> glu_;
   const VectorKernels* kernels_ = nullptr;
   uint64_t private_x_ = 0, private_pack_ = 0, private_glu_ = 0;  // sizes within a member's scratch, in this order
   int64_t private_rows_ = 0;                                     // largest m that is packed privately
@@ -78,7 +79,7 @@ LinearOp::LinearOp(CompileCtx& ctx, const FusedNode& fused)
   kernels_ = &ctx.vector_kernels("linear epilogue", &why);
   if (node.op == "host.linear_glu") {
     kind_ = Kind::glu;
-    act_ = static_cast<VecAct>(node_activation(node));
+    glu_.emplace(*kernels_, node);
   } else if (node.op == "host.linear_add") {
     kind_ = Kind::add;
     residual_ = ctx.value(node.inputs[3]);
@@ -199,7 +200,7 @@ void LinearOp::run_glu(const PartStep* steps, const float* x, int64_t m, int64_t
       float *g = gate.y.f32() + r * gate.n + at, *u = up + r * width;
       if (gate.bias) kernels_->add(g, gate.bias + at, g, width);
       if (second.bias) kernels_->add(u, second.bias + at, u, width);
-      kernels_->glu(act_, g, u, g, width);
+      (*glu_)(g, u, g, width);
     }
   }
 }

@@ -80,6 +80,8 @@ struct VectorKernels {
   void (*clamp)(const float* x, float lo, float hi, float* y, int64_t n);
   void (*unary)(VecAct act, const float* x, float* y, int64_t n);
   void (*glu)(VecAct act, const float* gate, const float* up, float* y, int64_t n);
+  /// y = g * sigmoid(alpha g) * (u + 1), g = min(gate, limit), u = up within [-limit, limit].
+  void (*swiglu_oai)(float alpha, float limit, const float* gate, const float* up, float* y, int64_t n);
   /// y = scale * rotate(x) for one head of d elements. neox: cos and sin hold n_rot / 2 each; interleaved: n_rot each,
   /// every value twice, sin negated at even places.
   void (*rope)(const float* x, const float* cos, const float* sin, int64_t n_rot, bool interleaved, float scale,
