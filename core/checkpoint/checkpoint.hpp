@@ -41,6 +41,8 @@ class Checkpoint {
   /// nullptr when there is no such tensor.
   virtual const StoredTensor* find(std::string_view name) const = 0;
   virtual const std::filesystem::path& path() const = 0;
+  /// The bytes of one of tensors(), which a view may have to make first: its type is known only then.
+  virtual HostTensor load(const StoredTensor& tensor) const { return tensor.tensor; }
 
   /// GGUF key-values by full key; config.json members by dotted path. nullptr when absent or null.
   const Value* meta(std::string_view key) const {

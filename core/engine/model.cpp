@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "checkpoint/quantised.hpp"
 #include "graph/passes.hpp"
 #include "plugin/describe.hpp"
 #include "plugin/registry.hpp"
@@ -82,7 +83,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const Load
 
   std::shared_ptr<Model> model(new Model);
   model->backend_ = make_backend(options.backend, options.threads);
-  model->checkpoint_ = Checkpoint::open(path);
+  model->checkpoint_ = unpacked(Checkpoint::open(path));
   model->describe_graph(options);
   const LoadOptions fitted = model->fitted(options);
   model->compile(fitted);
@@ -107,6 +108,7 @@ void Model::describe_graph(const LoadOptions& options) {
     if (node.op == "tenon.rope/1")
       if (auto spec = rope_spec(node); rope_depends_on_length(spec)) length_ropes_.push_back(std::move(spec));
   keep_stored_rope_rows(graph_);
+  keep_stored_latent_keys(graph_);
 }
 
 LoadOptions Model::fitted(LoadOptions options) const {
@@ -199,7 +201,7 @@ void Model::make_states(const LoadOptions& options) {
 void Model::reuse_prefixes(const LoadOptions& options) {
   if (!(options.reuse >= 0 && options.reuse <= 1))
     fail(ErrorCode::usage, "[model] reuse {} is outside 0 ... 1", options.reuse);
-  const auto whole = [](const GraphState& s) { return s.kind == StateKind::kv && s.window == 0; };
+  const auto whole = [](const GraphState& s) { return s.paged() && s.window == 0; };
   if (options.reuse == 0 || graph_.states.empty() || !std::all_of(graph_.states.begin(), graph_.states.end(), whole))
     return;
   const auto frequencies = [this](int64_t planned_len) {

@@ -143,6 +143,16 @@ AttentionSpec attention_spec(const Graph& graph, const Node& node) {
   return spec;
 }
 
+MlaSpec mla_spec(const Graph& graph, const Node& node) {
+  const Shape &nope = graph.value(node.inputs[0]).shape, &v_b = graph.value(node.inputs[5]).shape;
+  MlaSpec spec;
+  spec.heads = nope[1], spec.nope = nope[2], spec.rotary = graph.value(node.inputs[1]).shape[2];
+  spec.value = v_b[1], spec.latent = v_b[2];
+  spec.scale = static_cast<float>(attr_or<double>(node, "scale", 1));
+  spec.k_b_transposed = attr_or<int64_t>(node, "k_b_transposed", 0) != 0;
+  return spec;
+}
+
 static float rounded_to_bf16(float f) {
   const auto bits = __builtin_bit_cast(uint32_t, f);
   return __builtin_bit_cast(float, (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);

@@ -158,6 +158,14 @@ bool needs_whole_sequences(const Graph& graph);
 /// tenon.gated_delta_rule/1: attribute "scale"
 float delta_scale(const Node& node);
 
+/// tenon.mla_attention/1; the widths are those of its operands.
+struct MlaSpec {
+  int64_t heads = 0, nope = 0, rotary = 0, latent = 0, value = 0;
+  float scale = 1;
+  bool k_b_transposed = false;
+};
+MlaSpec mla_spec(const Graph& graph, const Node& node);
+
 /// tenon.moe_route/1
 enum class RouteScore : uint8_t { softmax, sigmoid, softmax_selected };
 enum class GroupRank : uint8_t { max, top2_sum };

@@ -45,6 +45,8 @@ std::string_view state_kind_name(StateKind kind) {
       return "conv";
     case StateKind::recurrent:
       return "recurrent";
+    case StateKind::mla_latent:
+      return "mla_latent";
   }
   return "unknown";
 }

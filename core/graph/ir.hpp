@@ -92,8 +92,8 @@ struct GraphWeight {
   Location at;
 };
 
-enum class StateKind : uint32_t { kv = 1, conv = 2, recurrent = 3 };  // values of the ABI's TN_STATE_*
-/// "kv", "conv", "recurrent"
+enum class StateKind : uint32_t { kv = 1, conv = 2, recurrent = 3, mla_latent = 4 };  // values of the ABI's TN_STATE_*
+/// "kv", "conv", "recurrent", "mla_latent"
 std::string_view state_kind_name(StateKind kind);
 
 struct GraphState {
@@ -103,10 +103,10 @@ struct GraphState {
   int64_t n_heads = 0, dim_k = 0, dim_v = 0;  // kv
   int64_t window = 0;                         // kv; 0: all positions
   Location at = {};
-  Shape shape = {};  // conv [K-1, C], recurrent
+  Shape shape = {};  // conv [K-1, C], recurrent, mla_latent [L + R]
 
   /// Grows with the sequence, in pages; other states have one slot a sequence.
-  bool paged() const { return kind == StateKind::kv; }
+  bool paged() const { return kind == StateKind::kv || kind == StateKind::mla_latent; }
 };
 
 struct Graph {
@@ -130,7 +130,7 @@ struct Graph {
   int64_t param_int(std::string_view key) const;
 };
 
-/// States that page together: kv states of the same window, so that a page is free for all of them at the same time.
+/// States that page together: those of the same window, so that a page is free for all of them at the same time.
 struct PageGroups {
   std::vector<int32_t> of_state;  // by StateId - 1; -1: not paged
   std::vector<int64_t> windows;   // by group, in order of first appearance; 0: all positions

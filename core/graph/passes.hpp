@@ -13,6 +13,10 @@ namespace tenon {
 /// ropes that meet in one attention, or to none of them. Runs before weights are loaded.
 void keep_stored_rope_rows(Graph& graph);
 
+/// k_b operands of latent attention whose last step transposes their matrices are taken as stored. Runs before weights
+/// are loaded.
+void keep_stored_latent_keys(Graph& graph);
+
 /// Linears that share an input and follow each other -> host.linear_group (inputs x, W1, b1, W2, b2, ...; one result
 /// each).
 void group_linears(Graph& graph);

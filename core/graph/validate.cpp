@@ -47,7 +47,7 @@ void check_states(const Graph& graph, int64_t n_layers) {
   for (const GraphState& s : graph.states) {
     check_name("state", s.name);
     const std::string what = "state \"" + s.name + "\"";
-    if (s.paged()) {
+    if (s.kind == StateKind::kv) {
       check_literal(what, {s.n_heads, s.dim_k}, s.at);
       check_literal(what, {s.n_heads, s.dim_v}, s.at);
     } else {

@@ -206,7 +206,6 @@ void ignore_tensor(tn_build* b, uint32_t format, const char* glob, const char*) 
 }
 
 std::string state_kind_text(uint32_t kind) {
-  if (kind == TN_STATE_MLA_LATENT) return "mla_latent";
   if (kind == TN_STATE_INDEX_KEYS) return "index_keys";
   return std::to_string(kind);
 }
@@ -230,6 +229,9 @@ void set_shape(GraphState& s, const tn_state& d) {
     if (n < 1 || __builtin_mul_overflow(elements, n, &elements) || elements > kMaxStateElements)
       fail(ErrorCode::bad_model, "[state {}] shape {}, allowed are 1 to {} elements, at {}", s.name,
            shape_text(s.shape), kMaxStateElements, location_text(s.at));
+  if (s.kind == StateKind::mla_latent && (s.shape.size() != 1 || s.shape[0] > 65536))
+    fail(ErrorCode::bad_model, "[state {}] an mla_latent state has shape {}, expected [1..65536], at {}", s.name,
+         shape_text(s.shape), location_text(s.at));
   if (s.kind == StateKind::conv && s.shape.size() != 2)
     fail(ErrorCode::bad_plugin, "[state {}] a conv state has shape {}, expected [K-1, C], at {}", s.name,
          shape_text(s.shape), location_text(s.at));
@@ -244,7 +246,7 @@ tn_st state(tn_build* b, const tn_state* given) {
     s.layer = static_cast<int32_t>(d.layer), s.at = b->at;
     if (d.kind == TN_STATE_KV)
       set_kv(s, d);
-    else if (d.kind == TN_STATE_CONV || d.kind == TN_STATE_RECURRENT)
+    else if (d.kind == TN_STATE_CONV || d.kind == TN_STATE_RECURRENT || d.kind == TN_STATE_MLA_LATENT)
       set_shape(s, d);
     else
       fail(ErrorCode::unsupported, "[state {}] kind {} is unknown to this host", s.name, state_kind_text(d.kind));

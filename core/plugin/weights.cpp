@@ -6,6 +6,7 @@
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
+#include "checkpoint/quant_blocks.hpp"
 #include "plugin/builder.hpp"
 #include "plugin/describe.hpp"
 #include "plugin/weight_elements.hpp"
@@ -48,6 +49,11 @@ Shape join_shape(const Xform& x, const std::vector<Shape>& shapes, std::string_v
   return out;
 }
 
+/// Rows of one of the groups that a slice takes its rows from.
+int64_t group_rows(const Xform& x, const Shape& s) {
+  return s[static_cast<size_t>(x.axis)] / std::max<int64_t>(x.a[2], 1);
+}
+
 Shape step_shape(const Xform& x, Shape s, const Shape& declared, std::string_view what) {
   switch (x.op) {
     case XformOp::transpose:
@@ -61,11 +67,15 @@ Shape step_shape(const Xform& x, Shape s, const Shape& declared, std::string_vie
       return declared;
     case XformOp::slice: {
       need_axis(s, x.axis, what, "slice");
-      int64_t& n = s[static_cast<size_t>(x.axis)];
+      const int64_t groups = std::max<int64_t>(x.a[2], 1), n = group_rows(x, s);
+      int64_t& all = s[static_cast<size_t>(x.axis)];
+      if (x.a[2] < 0 || all % groups != 0 || (groups > 1 && slice_step(x) > 1))
+        fail(ErrorCode::bad_model, "[weight {}] axis {} of {} has no {} equal groups to slice by {}", what, x.axis,
+             shape_text(s), x.a[2], slice_step(x));
       if (x.a[0] < 0 || x.a[1] < 1 || x.a[3] < 0 || x.a[0] >= n || x.a[1] - 1 > (n - 1 - x.a[0]) / slice_step(x))
         fail(ErrorCode::bad_model, "[weight {}] slice of {} from {} by {} leaves axis {} of {}", what, x.a[1], x.a[0],
              slice_step(x), x.axis, n);
-      n = x.a[1];
+      all = x.a[1] * groups;
       return s;
     }
     case XformOp::rope_unpermute:
@@ -88,11 +98,29 @@ Shape step_shape(const Xform& x, Shape s, const Shape& declared, std::string_vie
 
 // ---- bytes --------------------------------------------------------------------------------------------------------
 
-/// Elements of one step along axis 0: a whole row of a matrix, one element of a vector.
-int64_t unit_elems(const HostTensor& t) { return t.shape.size() < 2 ? 1 : t.elements() / t.shape[0]; }
+/// Bytes of one step along `axis`: whole rows, or one element of the last axis.
+uint64_t unit_bytes(const HostTensor& t, size_t axis, std::string_view what) {
+  if (axis + 1 >= t.shape.size()) return dtype_bytes(t.dtype, 1, what);
+  int64_t rows = 1;
+  for (size_t i = axis + 1; i + 1 < t.shape.size(); ++i) rows *= t.shape[i];
+  return static_cast<uint64_t>(rows) * t.row_bytes();
+}
+
+uint64_t shape_bytes(DType dtype, const Shape& shape, std::string_view what) {
+  return static_cast<uint64_t>(product(shape) / shape.back()) *
+         dtype_row_bytes(dtype, static_cast<uint64_t>(shape.back()), what);
+}
 
 HostTensor copy_of_shape(const HostTensor& t, Shape shape, std::string_view what) {
   return HostTensor::allocate(t.dtype, std::move(shape), what);
+}
+
+/// Parts of one type where they can be: one expert's scales may fit float16, another's not.
+void agree(std::vector<HostTensor>& parts) {
+  const auto is_wide = [](const HostTensor& p) { return p.dtype == DType::i4_b32; };
+  if (!std::ranges::any_of(parts, is_wide)) return;
+  for (HostTensor& p : parts)
+    if (p.dtype == DType::q4_0) p = with_f32_scales(p);
 }
 
 /// Experts in tensors of their own stay where they are.
@@ -107,8 +135,9 @@ HostTensor stack_apart(const std::vector<HostTensor>& parts, Shape shape) {
   return out;
 }
 
-HostTensor join(const Xform& x, const std::vector<HostTensor>& parts, Shape shape, std::string_view what) {
+HostTensor join(const Xform& x, std::vector<HostTensor>& parts, Shape shape, std::string_view what) {
   if (x.op == XformOp::mxfp4) return mxfp4_of_parts(parts[0], parts[1], std::move(shape), what);
+  agree(parts);
   if (x.op == XformOp::concat && x.axis != 0)
     fail(ErrorCode::unsupported, "[weight {}] concat along axis {}", what, x.axis);
   for (const HostTensor& p : parts)
@@ -126,7 +155,7 @@ HostTensor join(const Xform& x, const std::vector<HostTensor>& parts, Shape shap
 template <typename From>
 HostTensor pick_rows(const HostTensor& t, std::string_view what, From from) {
   HostTensor out = copy_of_shape(t, t.shape, what);
-  const uint64_t unit = dtype_bytes(t.dtype, static_cast<uint64_t>(unit_elems(t)), what);
+  const uint64_t unit = unit_bytes(t, 0, what);
   for (int64_t r = 0; r < t.shape[0]; ++r)
     std::memcpy(out.mutable_data() + static_cast<uint64_t>(r) * unit, t.data + static_cast<uint64_t>(from(r)) * unit,
                 unit);
@@ -154,22 +183,29 @@ HostTensor regroup(const HostTensor& t, const Xform& x, std::string_view what) {
   return pick_rows(t, what, [&](int64_t r) { return from[static_cast<size_t>(r)]; });
 }
 
-HostTensor slice(const HostTensor& t, const Xform& x, Shape shape, std::string_view what) {
+HostTensor slice(const HostTensor& stored, const Xform& x, Shape shape, std::string_view what) {
   const auto axis = static_cast<size_t>(x.axis);
-  int64_t inner = 1, at = 0;  // elements of one index of the axis; where the first one is
-  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
-  at = x.a[0] * inner;
-  const bool whole_blocks = shape.size() == 1 || axis + 1 < shape.size();
-  if (axis == 0 && slice_step(x) == 1 && whole_blocks) {  // a view
+  std::vector<int64_t> stride = strides_of(stored.shape);
+  if (slice_step(x) > 1) {
+    const int64_t at = x.a[0] * stride[axis];
+    stride[axis] *= slice_step(x);
+    return pick_elements(stored, {std::move(shape), std::move(stride), at}, what);
+  }
+  // Cuts inside a row of blocks go through float32.
+  const HostTensor t =
+      axis + 1 == shape.size() && shape.size() > 1 && is_block(stored.dtype) ? stored.to_f32(what) : stored;
+  const uint64_t unit = unit_bytes(t, axis, what), run = static_cast<uint64_t>(x.a[1]) * unit;
+  const uint64_t group = static_cast<uint64_t>(group_rows(x, t.shape)) * unit;
+  const std::byte* from = t.data + static_cast<uint64_t>(x.a[0]) * unit;
+  if (run == shape_bytes(t.dtype, shape, what)) {  // one piece: a view
     HostTensor out = t;
-    out.shape = std::move(shape);
-    out.data += dtype_bytes(t.dtype, static_cast<uint64_t>(at), what);
-    out.bytes = dtype_bytes(t.dtype, static_cast<uint64_t>(out.elements()), what);
+    out.shape = std::move(shape), out.data = from, out.bytes = run;
     return out;
   }
-  std::vector<int64_t> stride = strides_of(t.shape);
-  stride[axis] *= slice_step(x);
-  return pick_elements(t, {std::move(shape), std::move(stride), at}, what);
+  HostTensor out = copy_of_shape(t, std::move(shape), what);
+  for (std::byte* to = out.mutable_data(); to < out.data + out.bytes; to += run, from += group)
+    std::memcpy(to, from, run);
+  return out;
 }
 
 HostTensor transpose(const HostTensor& t, const Xform& x, Shape shape, std::string_view what) {
@@ -193,7 +229,9 @@ HostTensor apply_step(const Xform& x, const HostTensor& t, Shape shape, std::str
     case XformOp::transpose:
       return transpose(t, x, std::move(shape), what);
     case XformOp::reshape: {
-      if (is_block(t.dtype) && shape.back() % dtype_info(t.dtype).block_elems != 0)
+      const bool same_rows = shape.back() == t.row_elems();
+      if (dtype_info(t.dtype).padded_rows && !same_rows) return apply_step(x, t.to_f32(what), std::move(shape), what);
+      if (is_block(t.dtype) && !same_rows && shape.back() % dtype_info(t.dtype).block_elems != 0)
         fail(ErrorCode::unsupported, "[weight {}] {} rows of {} cannot become rows of {}", what,
              dtype_info(t.dtype).name, t.row_elems(), shape.back());
       HostTensor out = t;
@@ -223,7 +261,7 @@ HostTensor load_one(const GraphWeight& w, const Checkpoint& checkpoint) {
   const WeightSource& src = w.sources[static_cast<size_t>(w.chosen)];
   std::vector<HostTensor> parts;
   for (const std::string& n : src.names) {
-    const HostTensor& t = checkpoint.find(n)->tensor;
+    const HostTensor t = checkpoint.load(*checkpoint.find(n));
     if (!dtype_info(t.dtype).has_reference)
       fail(ErrorCode::unsupported, "[{}] tensor {} has type {}, which this build cannot read",
            checkpoint.path().filename().string(), n, dtype_info(t.dtype).name);

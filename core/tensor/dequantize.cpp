@@ -1,12 +1,24 @@
 // The reference dequantiser: plain types and the 32-element block formats; dispatch for all.
 // Written from the layouts in the GGUF document; models/blocks proves each bit for bit. Super-blocks: dequantize_k.cpp,
 // grids: dequantize_iq.cpp.
+#include <algorithm>
 #include <bit>
 
 #include "base/error.hpp"
 #include "tensor/dequantize_internal.hpp"
 
 namespace tenon {
+
+// E4M3, finite form: bias 7, no infinities, all ones is NaN; the least subnormal is 2^-9.
+static float e4m3_to_float(uint8_t b) {
+  const uint32_t sign = static_cast<uint32_t>(b & 0x80u) << 24;
+  const uint32_t exponent = (b >> 3) & 15u, fraction = b & 7u;
+  if (exponent == 15 && fraction == 7) return std::bit_cast<float>(sign | 0x7fc00000u);
+  if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 120) << 23 | fraction << 20);
+  const float magnitude = static_cast<float>(fraction) * 0x1p-9f;
+  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
+}
+
 namespace blocks {
 namespace {
 
@@ -63,6 +75,23 @@ void q8_0(const std::byte* src, float* dst) {
   for (int i = 0; i < 32; ++i) dst[i] = static_cast<float>(q[i]) * d;
 }
 
+// F8 blocks: f32 scale, then E4M3 codes; value code * scale.
+template <int kElems>
+void f8_block(const std::byte* src, float* dst) {
+  const auto scale = load<float>(src);
+  for (int i = 0; i < kElems; ++i) dst[i] = e4m3_to_float(u8(src, 4 + i)) * scale;
+}
+
+// I4: f32 scale, nibbles as in Q4_0; value (q - 8) * scale.
+void i4_b32(const std::byte* src, float* dst) {
+  const auto scale = load<float>(src);
+  for (int i = 0; i < 16; ++i) {
+    const int q = u8(src, 4 + i);
+    dst[i] = static_cast<float>((q & 15) - 8) * scale;
+    dst[i + 16] = static_cast<float>((q >> 4) - 8) * scale;
+  }
+}
+
 }  // namespace
 }  // namespace blocks
 
@@ -77,16 +106,6 @@ void cast_row(const std::byte* src, float* dst, int64_t n) {
 template <typename Fn>
 void map_u16(const std::byte* src, float* dst, int64_t n, Fn&& fn) {
   for (int64_t i = 0; i < n; ++i) dst[i] = fn(blocks::load<uint16_t>(src + 2 * i));
-}
-
-// E4M3, finite form: bias 7, no infinities, all ones is NaN; the least subnormal is 2^-9.
-float e4m3_to_float(uint8_t b) {
-  const uint32_t sign = static_cast<uint32_t>(b & 0x80u) << 24;
-  const uint32_t exponent = (b >> 3) & 15u, fraction = b & 7u;
-  if (exponent == 15 && fraction == 7) return std::bit_cast<float>(sign | 0x7fc00000u);
-  if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 120) << 23 | fraction << 20);
-  const float magnitude = static_cast<float>(fraction) * 0x1p-9f;
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
 }
 
 // E5M2 is the upper half of a binary16.
@@ -142,6 +161,12 @@ BlockFn block_function(DType dtype) {
       return blocks::mxfp4;
     case DType::nvfp4:
       return blocks::nvfp4;
+    case DType::f8_b128:
+      return blocks::f8_block<128>;
+    case DType::f8_b32:
+      return blocks::f8_block<32>;
+    case DType::i4_b32:
+      return blocks::i4_b32;
     default:
       return nullptr;
   }
@@ -152,10 +177,15 @@ void dequantize_blocks(DType dtype, const std::byte* src, float* dst, int64_t n)
   const BlockFn fn = block_function(dtype);
   if (!fn || !info.has_reference)
     fail(ErrorCode::unsupported, "[dequantize] no reference for the block format {}", info.name);
-  if (n % info.block_elems != 0)
+  const int64_t rest = n % info.block_elems;
+  if (rest != 0 && !info.padded_rows)
     fail(ErrorCode::bad_model, "[dequantize] {} elements are no multiple of the {} in a block of {}", n,
          info.block_elems, info.name);
-  for (int64_t i = 0; i < n; i += info.block_elems, src += info.block_bytes) fn(src, dst + i);
+  for (int64_t i = 0; i < n - rest; i += info.block_elems, src += info.block_bytes) fn(src, dst + i);
+  if (rest == 0) return;
+  float last[256];
+  fn(src, last);
+  std::copy_n(last, rest, dst + n - rest);
 }
 
 }  // namespace

@@ -15,11 +15,13 @@ int64_t HostTensor::rows() const {
   return per_row == 0 ? 0 : elements() / per_row;
 }
 
-uint64_t HostTensor::row_bytes() const { return dtype_bytes(dtype, static_cast<uint64_t>(row_elems()), "tensor"); }
+uint64_t HostTensor::row_bytes() const { return dtype_row_bytes(dtype, static_cast<uint64_t>(row_elems()), "tensor"); }
 
 HostTensor HostTensor::allocate(DType dtype, std::vector<int64_t> shape, std::string_view what) {
-  const auto elems = static_cast<uint64_t>(checked_elements(shape, what));
-  HostTensor tensor{dtype, std::move(shape), nullptr, dtype_bytes(dtype, elems, what), nullptr};
+  checked_elements(shape, what);
+  HostTensor tensor{dtype, std::move(shape), nullptr, 0, nullptr};
+  const uint64_t row = dtype_row_bytes(dtype, static_cast<uint64_t>(tensor.row_elems()), what);
+  tensor.bytes = checked_mul(static_cast<uint64_t>(tensor.rows()), row, what);
   // calloc gives large buffers as untouched zero pages, and memory aligned for every element type.
   void* memory = std::calloc(tensor.bytes > 0 ? tensor.bytes : 1, 1);
   if (!memory) fail(ErrorCode::capacity, "[{}] {} bytes cannot be allocated", what, tensor.bytes);
@@ -50,6 +52,10 @@ HostTensor HostTensor::joined(std::string_view what) const {
 HostTensor HostTensor::to_f32(std::string_view what) const {
   HostTensor out = allocate(DType::f32, shape, what);
   auto* to = reinterpret_cast<float*>(out.mutable_data());
+  if (dtype_info(dtype).padded_rows) {
+    for (int64_t r = 0; r < rows(); ++r) dequantize_row(dtype, row(r), to + r * row_elems(), row_elems());
+    return out;
+  }
   const int64_t n = parts ? shape[0] : 1, each = elements() / n;
   for (int64_t i = 0; i < n; ++i) dequantize_row(dtype, parts ? part(i) : data, to + i * each, each);
   return out;

@@ -12,8 +12,12 @@ set(cpu_sources
   ops/attention_plan
   ops/elementwise
   ops/encoder_attention
+  ops/head_product
   ops/linear
   ops/matrix_state
+  ops/mla
+  ops/mla_expanded
+  ops/mla_plan
   ops/moe_ffn
   ops/moe_route
   ops/norm

@@ -29,6 +29,8 @@ constexpr FactoryEntry kFactories[] = {
     {"tenon.row_sum/1", make_row_sum},
     {"tenon.rope/1", make_rope},
     {"tenon.attention/1", make_attention},
+    {"tenon.linear_per_head/1", make_linear_per_head},
+    {"tenon.mla_attention/1", make_mla_attention},
     {"tenon.encoder_attention/1", make_encoder_attention},
     {"tenon.pool/1", make_pool},
     {"tenon.add/1", make_elementwise},

@@ -37,8 +37,11 @@ bool fold_norm(const Node& node, const Use& use, std::vector<FusedNode>& fused) 
 
 bool fold_rope(const Node& node, const Use& use, std::vector<FusedNode>& fused) {
   FusedNode& into = fused[use.node];
-  if (node.op != "tenon.rope/1" || into.node.op != "tenon.attention/1" || use.operand > 1) return false;
-  (use.operand == 0 ? into.rope_q : into.rope_k) = node;
+  const bool latent = into.node.op == "tenon.mla_attention/1";
+  const size_t q = latent ? 1 : 0, k = latent ? 3 : 1;
+  if (node.op != "tenon.rope/1" || !(latent || into.node.op == "tenon.attention/1")) return false;
+  if (use.operand != q && use.operand != k) return false;
+  (use.operand == q ? into.rope_q : into.rope_k) = node;
   into.node.inputs[use.operand] = node.inputs[0];
   return true;
 }

@@ -66,6 +66,18 @@ const LinearImpl& choose_linear(const LinearShape& shape, std::string_view force
        shape.k);
 }
 
+ExpandRow expand_row() {
+  switch (used_isa()) {
+    case Isa::avx512_vnni:
+      return avx512_vnni_impls().expand;
+    case Isa::avx2:
+      return avx2_impls().expand;
+    case Isa::plain:
+      break;
+  }
+  return dequantize_row;
+}
+
 std::string cpu_isa() {
   switch (used_isa()) {
     case Isa::avx512_vnni:

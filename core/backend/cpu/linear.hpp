@@ -59,6 +59,13 @@ std::span<const LinearImpl> linear_impls();
 /// when it refuses or does not exist. Error{unsupported} when not even the plain loop can read the type.
 const LinearImpl& choose_linear(const LinearShape& shape, std::string_view force = {});
 
+/// Weights from a row's start on as float32, within rounding the reference dequantiser's. `out` has room for `count`
+/// rounded up to kExpandRoom.
+using ExpandRow = void (*)(DType type, const std::byte* row, float* out, int64_t count);
+inline constexpr int64_t kExpandRoom = 256;
+/// The best one that this processor runs.
+ExpandRow expand_row();
+
 /// The instruction set that linear_impls() was filtered by: "avx512-vnni", "avx2" or "x86-64".
 std::string cpu_isa();
 

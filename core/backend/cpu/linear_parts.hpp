@@ -11,6 +11,7 @@ namespace tenon::cpu {
 struct ImplTable {
   const LinearImpl* first;
   size_t count;
+  ExpandRow expand = nullptr;
 };
 
 ImplTable avx512_vnni_impls();  // kernels/avx512/

@@ -8,15 +8,14 @@ namespace {
 const char* refuse(const LinearShape& s) {
   const DTypeInfo& info = dtype_info(s.w);
   if (!info.has_reference) return "the weight type has no reference dequantiser";
-  return s.k % info.block_elems == 0 ? nullptr : "k is no multiple of the weight type's block";
+  return info.padded_rows || s.k % info.block_elems == 0 ? nullptr : "k is no multiple of the weight type's block";
 }
 
 size_t scratch_bytes(const LinearShape& s) { return static_cast<size_t>(s.k) * sizeof(float); }
 
 void run(const LinearCall& c) {
   const LinearShape& s = c.shape;
-  const DTypeInfo& info = dtype_info(s.w);
-  const int64_t row_bytes = s.k / info.block_elems * info.block_bytes;
+  const int64_t row_bytes = dtype_row_stride(s.w, s.k);
   float* const w = reinterpret_cast<float*>(c.scratch);
   for (int64_t n = c.n_begin; n < c.n_end; ++n) {
     dequantize_row(s.w, c.w + n * row_bytes, w, s.k);

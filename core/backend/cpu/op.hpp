@@ -72,7 +72,7 @@ class CpuOp {
 struct FusedNode {
   Node node;
   std::optional<Node> norm;            // of a linear: normalises x first; its result is an extra output of `node`
-  std::optional<Node> rope_q, rope_k;  // of an attention
+  std::optional<Node> rope_q, rope_k;  // of an attention, or of a latent one's q_pe and k_pe
   size_t n_outputs = 0;                // of the original node
 };
 
@@ -154,6 +154,8 @@ std::unique_ptr<CpuOp> make_row_sum(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_rope(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_rope_table(CompileCtx&, RopeTable&);
 std::unique_ptr<CpuOp> make_attention(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_linear_per_head(CompileCtx&, const FusedNode&);
+std::unique_ptr<CpuOp> make_mla_attention(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_encoder_attention(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_pool(CompileCtx&, const FusedNode&);
 std::unique_ptr<CpuOp> make_elementwise(CompileCtx&, const FusedNode&);

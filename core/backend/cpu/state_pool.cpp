@@ -22,7 +22,7 @@ CpuStatePool::CpuStatePool(const Graph& graph, const StateSizes& sizes, bool exa
   uint64_t offset = 0;
   for (size_t i = 0; i < graph.states.size(); ++i) {
     const GraphState& s = graph.states[i];
-    Layout at = s.paged() ? kv_layout(s) : slot_layout(s);
+    Layout at = !s.paged() ? slot_layout(s) : s.kind == StateKind::kv ? kv_layout(s) : latent_layout(s);
     at.offset = offset;
     uint64_t bytes = 0;
     if (s.paged()) {
@@ -54,6 +54,14 @@ CpuStatePool::Layout CpuStatePool::kv_layout(const GraphState& s) const {
   const uint64_t values = checked_mul(static_cast<uint64_t>(at.dv_pad) * kPageTokens, elem, "state pool");
   at.head_bytes = checked_add(at.value_offset, values, "state pool");
   at.page_bytes = checked_mul(at.head_bytes, static_cast<uint64_t>(s.n_heads), "state pool");
+  return at;
+}
+
+CpuStatePool::Layout CpuStatePool::latent_layout(const GraphState& s) const {
+  Layout at;
+  at.n_heads = 1;
+  at.dim_k = s.shape[0];
+  at.page_bytes = checked_mul(static_cast<uint64_t>(at.dim_k) * kPageTokens, half_ ? 2 : 4, "state pool");
   return at;
 }
 

@@ -19,6 +19,7 @@ class CpuStatePool final : public StatePool {
   void copy_slot(int32_t from, int32_t to) override;
 
   /// Of a kv state: pages, in each the heads, in each keys [dim_k][kPageTokens] and values [kPageTokens][dv_pad].
+  /// Of an mla_latent state: pages of kPageTokens rows [latent + rotary], one after the other.
   /// Of another: slots of floats; a recurrent matrix [E, N] is stored [E / 16][N][16], its last block padded, and a
   /// matrix per head [H, K, V] with its rows padded to a multiple of 16.
   struct Layout {
@@ -26,7 +27,7 @@ class CpuStatePool final : public StatePool {
     uint64_t page_bytes = 0;    // of one page of this state
     uint64_t head_bytes = 0;    // of one head in it
     uint64_t value_offset = 0;  // of a head's values after its keys
-    uint64_t slot_bytes = 0;    // 0 for kv
+    uint64_t slot_bytes = 0;    // 0 for paged state
     int64_t dim_k = 0, dim_v = 0, dv_pad = 0, n_heads = 0;
     size_t group = 0;  // page group
   };
@@ -42,6 +43,7 @@ class CpuStatePool final : public StatePool {
 
  private:
   Layout kv_layout(const GraphState& state) const;
+  Layout latent_layout(const GraphState& state) const;
   Layout slot_layout(const GraphState& state) const;
 
   std::vector<Layout> layouts_;

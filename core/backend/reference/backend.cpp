@@ -86,6 +86,8 @@ KernelFactory find_kernel(std::string_view op) {
       {"tenon.take_rows/1", make_take_rows},
       {"tenon.rope/1", make_rope},
       {"tenon.attention/1", make_attention},
+      {"tenon.linear_per_head/1", make_linear_per_head},
+      {"tenon.mla_attention/1", make_mla_attention},
       {"tenon.encoder_attention/1", make_encoder_attention},
       {"tenon.pool/1", make_pool},
       {"tenon.causal_conv1d/1", make_causal_conv1d},

@@ -78,6 +78,8 @@ Kernel make_slice(Run&, const Node&);
 Kernel make_take_rows(Run&, const Node&);
 Kernel make_rope(Run&, const Node&);
 Kernel make_attention(Run&, const Node&);
+Kernel make_linear_per_head(Run&, const Node&);
+Kernel make_mla_attention(Run&, const Node&);
 Kernel make_encoder_attention(Run&, const Node&);
 Kernel make_pool(Run&, const Node&);
 Kernel make_causal_conv1d(Run&, const Node&);

@@ -31,22 +31,32 @@ States::States(const Graph& graph, const StateSizes& sizes, bool exact)
   }
   group_of_ = groups.of_state;
   for (size_t i = 0; i < graph.states.size(); ++i) {
-    if (graph.states[i].paged())
-      add_kv(graph.states[i], groups_[static_cast<size_t>(group_of_[i])]);
+    const GraphState& state = graph.states[i];
+    if (!state.paged())
+      add_slots(state);
+    else if (state.kind == StateKind::mla_latent)
+      add_latent(state, groups_[static_cast<size_t>(group_of_[i])]);
     else
-      add_slots(graph.states[i]);
+      add_kv(state, groups_[static_cast<size_t>(group_of_[i])]);
   }
 }
 
+void States::add_pages(const GraphState& state, int64_t n_heads, int64_t dim, Group& group) {
+  const int64_t row = checked_elements(std::vector<int64_t>{n_heads, kPageTokens, dim}, state.name);
+  const uint64_t page_bytes = checked_mul(static_cast<uint64_t>(row), elem_bytes_, state.name);
+  const uint64_t bytes = checked_mul(page_bytes, static_cast<uint64_t>(group.n_pages), state.name);
+  stores_.push_back({n_heads, dim, group.n_pages});
+  stores_.back().data.reset(allocate(bytes, state.name));
+  group.bytes_per_page = checked_add(group.bytes_per_page, page_bytes, state.name);
+}
+
 void States::add_kv(const GraphState& state, Group& group) {
-  for (int64_t dim : {state.dim_k, state.dim_v}) {
-    const int64_t row = checked_elements(std::vector<int64_t>{state.n_heads, kPageTokens, dim}, state.name);
-    const uint64_t page_bytes = checked_mul(static_cast<uint64_t>(row), elem_bytes_, state.name);
-    const uint64_t bytes = checked_mul(page_bytes, static_cast<uint64_t>(group.n_pages), state.name);
-    stores_.push_back({state.n_heads, dim, group.n_pages});
-    stores_.back().data.reset(allocate(bytes, state.name));
-    group.bytes_per_page = checked_add(group.bytes_per_page, page_bytes, state.name);
-  }
+  for (int64_t dim : {state.dim_k, state.dim_v}) add_pages(state, state.n_heads, dim, group);
+}
+
+void States::add_latent(const GraphState& state, Group& group) {
+  add_pages(state, 1, state.shape[0], group);
+  stores_.emplace_back();
 }
 
 void States::add_slots(const GraphState& state) {

@@ -1,4 +1,5 @@
-// The reference backend's states. Paged KV: per state keys and values as [page][head][kPageTokens][dim], f32 or f16.
+// The reference backend's states. Paged KV: per state keys and values as [page][head][kPageTokens][dim], f32 or f16;
+// latent rows are keys of one head, without values.
 // State that does not grow: per state [slot][elements], f32.
 #pragma once
 
@@ -19,7 +20,7 @@ class States final : public StatePool {
   uint64_t bytes_per_slot() const override { return bytes_per_slot_; }
   void copy_slot(int32_t from, int32_t to) override;
 
-  /// The page group of a kv state.
+  /// The page group of a paged state.
   size_t group(StateId state) const { return static_cast<size_t>(group_of_[state - 1]); }
   enum class Part : uint8_t { keys, values };
   /// Stores or reads the row of one head at slot `slot` of a page.
@@ -37,14 +38,16 @@ class States final : public StatePool {
     int32_t count = 0;             // pages or slots
     std::unique_ptr<std::byte[], Free> data = {};
   };
+  void add_pages(const GraphState& state, int64_t n_heads, int64_t dim, Group& group);
   void add_kv(const GraphState& state, Group& group);
+  void add_latent(const GraphState& state, Group& group);
   void add_slots(const GraphState& state);
   const Store& store(StateId state, Part part) const {
     return stores_[(state - 1) * 2 + (part == Part::values ? 1 : 0)];
   }
   std::byte* at(const Store& store, int32_t page, int64_t head, int64_t slot) const;
 
-  std::vector<Store> stores_;  // two a state; the second of a slot state is empty
+  std::vector<Store> stores_;  // two a state; the second of a slot or latent state is empty
   std::vector<Group> groups_;
   std::vector<int32_t> group_of_;
   int32_t n_slots_ = 0;

@@ -114,7 +114,9 @@ enum {
   TN_X_RESHAPE = 2,   /* to the declared weight's shape (same element count) */
   TN_X_CONCAT = 3,    /* join all names along `axis` */
   TN_X_STACK = 4,     /* join all names along a new leading axis (experts) */
-  TN_X_SLICE = 5, /* a[1] indices of `axis` from a[0] on, every a[3]th (0: each); the others belong to other weights */
+  /* a[1] indices of `axis` from a[0] on, every a[3]th (0: each), or that many from each of the axis' a[2] equal groups;
+   * the others belong to other weights */
+  TN_X_SLICE = 5,
   TN_X_ROPE_UNPERMUTE =
       6,            /* per head of a[0] heads, `axis` 0: rows from interleaved pairs (2j, 2j+1) to halves (j, j+n/2) */
   TN_X_ADD = 7,     /* x + f */
@@ -162,7 +164,8 @@ typedef struct tn_weight {
  *  - KV grows with the sequence, in pages. With a window W the host frees pages that no later query can see.
  *  - CONV and RECURRENT have one size for any length and start as zeros; going back to an earlier length needs a copy
  *    taken there, which the host does by itself.
- *  - MLA_LATENT and INDEX_KEYS are named here for later; a host refuses, by name, kinds that it does not know.
+ *  - MLA_LATENT grows like KV: rows that keys and values of all heads are made of.
+ *  - INDEX_KEYS is named here for later; a host refuses, by name, kinds that it does not know.
  * A token shift (the previous token's row) is CONV with shape [1, C]. Matrices that a rule updates (selective scan
  * [C, N] or [H, D, N], wkv and delta rule [H, dim_k, dim_v]) are RECURRENT. */
 enum {

@@ -46,6 +46,10 @@ class Weight {
   Weight rows(int64_t first, int64_t n) && {
     return spellings_.back().rows = {{TN_X_SLICE, 0, {first, n}, 0}}, std::move(*this);
   }
+  /// Rows [first, first + n) of each of the equal groups, heads say, that the stored rows fall into.
+  Weight rows_of_each(int64_t first, int64_t n, int64_t groups) && {
+    return spellings_.back().rows = {{TN_X_SLICE, 0, {first, n, groups}, 0}}, std::move(*this);
+  }
   /// Safetensors hold the rows (of the bias too) in groups, each of parts of `first` rows, `second` rows and the rest;
   /// GGUF files of this architecture hold all first parts, then all second, then the rest.
   Weight hf_row_groups(int64_t groups, int64_t first, int64_t second) && {

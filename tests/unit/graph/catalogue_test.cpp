@@ -39,7 +39,7 @@ bool has(const string& text, std::initializer_list<const char*> parts) {
 }  // namespace
 
 TEST_CASE("every op has an id, a contract and sane counts") {
-  CHECK(all_ops().size() == 35);
+  CHECK(all_ops().size() == 37);
   for (const OpDef& op : all_ops()) {
     CAPTURE(op.id);
     CHECK(find_op(op.id) == &op);
@@ -141,6 +141,32 @@ TEST_CASE("recurrent ops infer their shapes and refuse what does not fit") {
   CHECK(has(scan({x, dt, a, bc, bc}, conv), {"expected recurrent [16, 4]"}));
 }
 
+TEST_CASE("latent attention infers its shape and refuses what does not fit") {
+  GraphBuilder b;
+  const ValueId nope = b.rows({4, 16}), pe = b.rows({4, 8}), c = b.rows({24}), k_pe = b.rows({1, 8});
+  const ValueId k_b = b.weight("k_b", {4, 16, 24}), v_b = b.weight("v_b", {4, 12, 24});
+  const ValueId turned = b.weight("k_b turned", {4, 24, 16});
+  const StateId rows = b.slot_state(StateKind::mla_latent, {32}), wide = b.slot_state(StateKind::mla_latent, {33});
+  const auto attend = [&](std::vector<ValueId> in, StateId state, int64_t transposed = 0) {
+    return refusal([&] {
+      const ValueId y =
+          b.op("tenon.mla_attention/1", std::move(in), {{"scale", 0.2}, {"k_b_transposed", transposed}}, {state});
+      CHECK(b.shape(y) == Shape{T, 4, 12});
+    });
+  };
+  CHECK(attend({nope, pe, c, k_pe, k_b, v_b}, rows) == "");
+  CHECK(attend({nope, pe, c, k_pe, turned, v_b}, rows, 1) == "");
+  CHECK(has(attend({nope, pe, c, k_pe, turned, v_b}, rows), {"[4, 24, 16]", "[4, 16, 24]"}));
+  CHECK(has(attend({nope, b.rows({3, 8}), c, k_pe, k_b, v_b}, rows), {"q_pe [tokens, 3, 8]"}));
+  CHECK(has(attend({nope, pe, c, b.rows({4, 8}), k_b, v_b}, rows), {"k_pe [tokens, 4, 8]"}));
+  CHECK(has(attend({nope, pe, b.rows({25}), k_pe, k_b, v_b}, wide), {"[4, 16, 24]", "[4, 16, 25]"}));
+  CHECK(has(attend({nope, pe, c, k_pe, k_b, b.weight("v2", {3, 12, 24})}, rows), {"v_b [3, 12, 24]"}));
+  CHECK(has(attend({nope, pe, c, k_pe, k_b, v_b}, wide), {"mla_latent [33], expected mla_latent [32]"}));
+  CHECK(has(attend({nope, pe, c, k_pe, k_b, v_b}, b.kv(1, 32, 24)), {"kv [], expected mla_latent [32]"}));
+  CHECK(b.shape(b.op("tenon.linear_per_head/1", {nope, turned})) == Shape{T, 4, 24});
+  CHECK(has(refusal([&] { b.op("tenon.linear_per_head/1", {nope, k_b}); }), {"W [4, 16, 24]", "[tokens, 4, 16]"}));
+}
+
 TEST_CASE("ops over a matrix per head infer their shapes and refuse what does not fit") {
   GraphBuilder b;
   const ValueId q = b.rows({4, 6}), v = b.rows({4, 10}), g = b.rows({4}), one = b.rows({1, 6}),
@@ -200,8 +226,9 @@ TEST_CASE("broadcasts, groups and reductions") {
 TEST_CASE("states of the same window page together") {
   GraphBuilder b;
   b.kv(1, 4, 4, 128), b.kv(1, 4, 4), b.slot_state(StateKind::conv, {3, 4}), b.kv(1, 4, 4, 128), b.kv(1, 4, 4, 64);
+  b.slot_state(StateKind::mla_latent, {576});
   const PageGroups groups = page_groups(b.graph);
-  CHECK(groups.of_state == std::vector<int32_t>{0, 1, -1, 0, 2});
+  CHECK(groups.of_state == std::vector<int32_t>{0, 1, -1, 0, 2, 1});
   CHECK(groups.windows == std::vector<int64_t>{128, 0, 64});
 }
 

@@ -204,3 +204,21 @@ TEST_CASE("dead code goes, ops with state stay") {
   CHECK(op_names(b.graph) ==
         std::vector<string>{"tenon.embed/1", "tenon.reshape/1", "tenon.attention/1", "tenon.scale_shift/1"});
 }
+
+TEST_CASE("transposed key matrices of latent attention are taken as stored") {
+  for (bool used_twice : {false, true}) {
+    GraphBuilder b;
+    const ValueId nope = b.rows({2, 5}), pe = b.rows({2, 4}), c = b.rows({7}), k_pe = b.rows({1, 4});
+    const ValueId k_b = b.weight("k_b", {2, 5, 7}, {{XformOp::transpose, 0, {1, 2, 0, 0}, 0}});
+    const auto id = static_cast<WeightId>(b.graph.weights.size());
+    const ValueId v_b = b.weight("v_b", {2, 3, 7});
+    const ValueId y = b.op("tenon.mla_attention/1", {nope, pe, c, k_pe, k_b, v_b}, {{"scale", 0.5}},
+                           {b.slot_state(StateKind::mla_latent, {11})});
+    if (used_twice) b.op("tenon.linear_per_head/1", {b.rows({2, 7}), b.use(id)});
+    b.graph.outputs["hidden"] = y;
+    keep_stored_latent_keys(b.graph);
+    validate(b.graph);
+    CHECK(b.graph.weight(id).shape == (used_twice ? Shape{2, 5, 7} : Shape{2, 7, 5}));
+    CHECK(b.graph.weight(id).sources[0].steps.empty() != used_twice);
+  }
+}

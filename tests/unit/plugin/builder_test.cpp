@@ -225,7 +225,10 @@ TEST_CASE("states: kinds, shapes, and what a host refuses") {
   CHECK(declare_state(TN_STATE_KV, {}, 2) == "[]");
   CHECK(declare_state(TN_STATE_CONV, {3, 8}) == "[3, 8]");
   CHECK(declare_state(TN_STATE_RECURRENT, {2, 4, 8}) == "[2, 4, 8]");
-  CHECK(contains(declare_state(TN_STATE_MLA_LATENT, {8}), "kind mla_latent is unknown to this host"));
+  CHECK(declare_state(TN_STATE_MLA_LATENT, {576}) == "[576]");
+  CHECK(contains(declare_state(TN_STATE_MLA_LATENT, {8, 2}), "[8, 2], expected [1..65536]"));
+  CHECK(contains(declare_state(TN_STATE_MLA_LATENT, {65537}), "[65537], expected [1..65536]"));
+  CHECK(contains(declare_state(TN_STATE_INDEX_KEYS, {8}), "kind index_keys is unknown to this host"));
   CHECK(contains(declare_state(77, {8}), "kind 77 is unknown"));
   CHECK(contains(declare_state(TN_STATE_CONV, {8}), "expected [K-1, C]"));
   CHECK(contains(declare_state(TN_STATE_RECURRENT, {}), "rank 0, outside 1..4"));
@@ -251,6 +254,10 @@ TEST_CASE("weight steps") {
   CHECK(loaded(c, {"m"}, {}, {4, 2}) == V{0, 1, 2, 3, 4, 5, 6, 7});
   CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 0, {1, 2, 0, 0}, 0}}, {2, 2}) == V{2, 3, 4, 5});
   CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 1, {1, 1, 0, 0}, 0}}, {4, 1}) == V{1, 3, 5, 7});
+  CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 0, {1, 1, 2, 0}, 0}}, {2, 2}) == V{2, 3, 6, 7});
+  CHECK(loaded(c, {"m"}, {{TN_X_SLICE, 0, {0, 1, 2, 0}, 0}, {TN_X_RESHAPE, 0, {}, 0}}, {2, 1, 2}) == V{0, 1, 4, 5});
+  CHECK(loaded(c, {"m", "n"}, {{TN_X_STACK, 0, {}, 0}, {TN_X_SLICE, 1, {1, 1, 2, 0}, 0}}, {2, 2, 2}) ==
+        V{2, 3, 6, 7, 102, 103, 106, 107});
   CHECK(loaded(c, {"m"}, {{TN_X_TRANSPOSE, 0, {0, 1, 0, 0}, 0}}, {2, 4}) == V{0, 2, 4, 6, 1, 3, 5, 7});
   CHECK(loaded(c, {"m"}, {{TN_X_RESHAPE, 0, {}, 0}}, {2, 4}) == V{0, 1, 2, 3, 4, 5, 6, 7});
   CHECK(loaded(c, {"m", "n"}, {{TN_X_CONCAT, 0, {}, 0}, {TN_X_SLICE, 0, {3, 2, 0, 0}, 0}}, {2, 2}) ==
@@ -271,6 +278,9 @@ TEST_CASE("weight steps") {
   CHECK(loaded(c, {"v"}, {{TN_X_ADD, 0, {}, 1}, {TN_X_SCALE, 0, {}, 2}}, {4}) == V{2, 4, 6, 8});
   CHECK(loaded(c, {"v"}, {{TN_X_SCALE, 0, {}, 0.0}, {TN_X_NEG_EXP, 0, {}, 0}}, {4}) == V{-1, -1, -1, -1});
   CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 0, {3, 2, 0, 0}, 0}}, {2, 2}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 0, {0, 1, 3, 0}, 0}}, {3, 2}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 0, {1, 2, 2, 0}, 0}}, {4, 2}), Error);
+  CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_SLICE, 0, {0, 1, -2, 0}, 0}}, {2, 2}), Error);
   CHECK_THROWS_AS(loaded(c, {"m"}, {{TN_X_ROPE_UNPERMUTE, 0, {3, 0, 0, 0}, 0}}, {4, 2}), Error);
   CHECK_THROWS_AS(loaded(c, {"m", "v"}, {{TN_X_STACK, 0, {}, 0}}, {2, 4, 2}), Error);
 }

@@ -15,6 +15,7 @@
 #include "checkpoint/checkpoint.hpp"
 #include "fixtures.hpp"
 #include "tensor/dtype.hpp"
+#include "tensor/host_tensor.hpp"
 #include "tensor/iq_tables.hpp"
 
 using namespace tenon;
@@ -144,6 +145,32 @@ TEST_CASE("float8: all values by their definition") {
       CHECK(e5m2 == sign * (e5 ? std::ldexp(4 + m2, e5 - 17) : std::ldexp(m2, -16)));
     }
   }
+}
+
+TEST_CASE("blocks of quantised safetensors: codes times scale, rows that end inside a block") {
+  std::vector<std::byte> bytes(2 * 132);
+  const auto put = [&bytes](size_t at, auto v) { std::memcpy(&bytes[at], &v, sizeof v); };
+  put(0, 0.1f), put(132, -3.0f);
+  bytes[4] = std::byte{0x38}, bytes[5] = std::byte{0x81}, bytes[131] = std::byte{0x7e}, bytes[136] = std::byte{0x40};
+  std::vector<float> out(130, 7.0f);
+  dequantize_row(DType::f8_b128, bytes.data(), out.data(), 129);
+  CHECK(out[0] == 0.1f);
+  CHECK(out[1] == -0x1p-9f * 0.1f);
+  CHECK(out[127] == 448.0f * 0.1f);
+  CHECK(out[128] == -6.0f);
+  CHECK(out[129] == 7.0f);
+  CHECK(dtype_row_bytes(DType::f8_b128, 129, "w") == 264);
+  put(0, 0.3f), put(4, uint8_t{0x0f}), put(19, uint8_t{0x98});
+  dequantize_row(DType::i4_b32, bytes.data(), out.data(), 32);
+  CHECK(out[0] == 7.0f * 0.3f);
+  CHECK(out[16] == -8.0f * 0.3f);
+  CHECK(out[15] == 0.0f);
+  CHECK(out[31] == 0.3f);
+  HostTensor rows = HostTensor::allocate(DType::f8_b32, {3, 40}, "w");
+  CHECK(rows.bytes == 3 * 72);
+  std::memcpy(rows.mutable_data() + 2 * 72, bytes.data(), 4);
+  rows.mutable_data()[2 * 72 + 4] = std::byte{0x38};
+  CHECK(reinterpret_cast<const float*>(rows.to_f32("w").data)[80] == 0.3f);
 }
 
 TEST_CASE("a length that is no multiple of the block, and a type without reference, are refused") {

@@ -25,7 +25,7 @@ struct Route {
 
 /// How k of X experts are chosen. score: "softmax" (over all), "sigmoid", or "softmax_selected" (over the k). Experts
 /// stand in n_group equal groups, of which the topk_group best, by group_rank "max" or "top2_sum", stay in the choice
-/// (DeepSeek-AI 2024). renormalise: the k weights are divided by their sum.
+/// (arXiv 2405.04434). renormalise: the k weights are divided by their sum.
 struct Routing {
   int64_t k;
   std::string score = "softmax";

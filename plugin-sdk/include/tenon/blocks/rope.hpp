@@ -43,6 +43,12 @@ class Rope {
     return rope.magnitude_ = magnitude, rope;
   }
 
+  /// The same with pairs (2j, 2j + 1) in place of (j, j + d_rot / 2).
+  Rope interleaved() const {
+    Rope rope = *this;
+    return rope.layout_ = "interleaved", rope;
+  }
+
   /// x [T, H, D] rotated by each token's position. GGUF files may bring per-pair divisors, `rope_freqs.weight`, and
   /// hold longrope's lists as tensors.
   Tensor operator()(Tensor x, Here at = Here::current()) const {
@@ -52,7 +58,7 @@ class Rope {
       return g.operand({"", name}, ".weight", {d_rot_ / 2}, optional, at).id;
     };
     std::vector<tn_val> in = {x.id, g.input_tensor("positions").id, stored("rope_freqs", true)};
-    std::vector<Attr> attrs = {{"layout", "neox"},
+    std::vector<Attr> attrs = {{"layout", layout_},
                                {"n_rot", d_rot_},
                                {"base", theta_},
                                {"scaling", kind_},
@@ -182,7 +188,7 @@ class Rope {
     magnitude_ = stated ? *stated : factor_ > 1 ? std::sqrt(1 + std::log(factor_) / std::log(trained)) : 1.0;
   }
 
-  std::string v5_;
+  std::string v5_, layout_ = "neox";
   int64_t d_rot_ = 0, original_ctx_ = 0, truncate_ = 1;
   double theta_ = 10000, factor_ = 1, magnitude_ = 1;
   double low_freq_factor_ = 1, high_freq_factor_ = 4, beta_fast_ = 32, beta_slow_ = 1;

@@ -35,7 +35,7 @@ inline TextNames text_names(const Meta& m, const std::string& embedding = "embed
 inline void ignore_other_modalities(Graph& g) {
   for (const std::string outer : {"", "model."})
     for (const char* tower : {"vision_tower.*", "vision_model.*", "visual.*", "audio_tower.*",
-                              "multi_modal_projector.*", "embed_vision.*", "embed_audio.*"})
+                              "multi_modal_projector.*", "mm_projector.*", "embed_vision.*", "embed_audio.*"})
       g.ignore_tensors({outer + tower, ""}, "of other modalities");
 }
 

@@ -1,8 +1,10 @@
 // Block-quantised weights as float32 in memory, some at a time: what lets the float32 kernels read every type. Types
-// with byte codes are expanded in registers, all others by the reference dequantiser.
+// with byte codes and E4M3 blocks are expanded in registers, all others by the reference dequantiser.
 #pragma once
 
+#include "backend/cpu/kernels/shared/f8_blocks.hpp"
 #include "backend/cpu/kernels/shared/super_codes.hpp"
+#include "backend/cpu/kernels/shared/weights.hpp"
 
 namespace tenon::cpu {
 namespace {
@@ -83,7 +85,27 @@ TENON_NOINLINE void expand_codes(DType, const std::byte* p, float* out, int64_t 
 inline Expand expand_function(DType type) {
   Expand function = dequantize_row;
   with_code_type(type, [&]<DType T>() { function = expand_codes<T>; });
+  with_f8_type(type, [&]<DType T>() { function = expand_f8<T>; });
   return function;
+}
+
+/// A whole row of any type.
+inline void expand_any_row(DType type, const std::byte* row, float* out, int64_t count) {
+  const bool direct = with_weight_type(type, [&]<DType T>() {
+    for (int64_t i = 0; i < count; i += 32, row += Weight<T>::kBytes32) {
+      Float w[4];
+      if (count - i >= 32 || T == DType::i4_b32)  // whose last block is padded
+        Weight<T>::load32(row, w);
+      else
+        load_some<T>(row, count - i, w);
+      TENON_UNROLL for (int j = 0; j < 4; ++j) _mm256_storeu_ps(out + i + 8 * j, w[j]);
+    }
+  });
+  if (direct) return;
+  const Expand expand = expand_function(type);
+  const int64_t piece_bytes = dtype_row_stride(type, kExpandPiece);
+  for (int64_t i = 0; i < count; i += kExpandPiece, row += piece_bytes)
+    expand(type, row, out + i, smaller(kExpandPiece, count - i));
 }
 
 }  // namespace

@@ -110,9 +110,7 @@ constexpr int64_t kF32Depth = 4096 / (2 * Isa::kWide);  // 16 KiB of panel: half
 /// The weights at (n, k0) of kColumns columns as float32 rows of kExpandPiece.
 template <int kColumns>
 void f32_expand_columns(const LinearCall& c, Expand expand, int64_t n, int64_t k0, float* flat) {
-  const DTypeInfo& info = dtype_info(c.shape.w);
-  const int64_t stride = c.shape.k / info.block_elems * info.block_bytes;
-  const int64_t offset = k0 / info.block_elems * info.block_bytes;
+  const int64_t stride = dtype_row_stride(c.shape.w, c.shape.k), offset = dtype_row_stride(c.shape.w, k0);
   for (int64_t r = 0; r < smaller<int64_t>(kColumns, c.n_end - n); ++r)
     expand(c.shape.w, c.w + (n + r) * stride + offset, flat + r * kExpandPiece, smaller(kExpandPiece, c.shape.k - k0));
 }

@@ -78,14 +78,14 @@ void f32_row_blocks(const LinearCall& c) {
 template <int M>
 void f32_expanded_rows(const LinearCall& c, Expand expand) {
   const int64_t k = c.shape.k;
-  const DTypeInfo& info = dtype_info(c.shape.w);
+  const int64_t stride = dtype_row_stride(c.shape.w, k), piece_bytes = dtype_row_stride(c.shape.w, kExpandPiece);
   alignas(32) float piece[kExpandPiece];
   for (int64_t n = c.n_begin; n < c.n_end; ++n) {
-    const std::byte* w = c.w + n * (k / info.block_elems * info.block_bytes);
+    const std::byte* w = c.w + n * stride;
     Float acc[M][2];
     TENON_UNROLL for (int m = 0; m < M; ++m) acc[m][0] = acc[m][1] = _mm256_setzero_ps();
     float rest[M] = {};
-    for (int64_t k0 = 0; k0 < k; k0 += kExpandPiece, w += kExpandPiece / info.block_elems * info.block_bytes) {
+    for (int64_t k0 = 0; k0 < k; k0 += kExpandPiece, w += piece_bytes) {
       const int64_t count = smaller(kExpandPiece, k - k0);
       expand(c.shape.w, w, piece, count);
       int64_t i = 0;
@@ -104,6 +104,17 @@ void f32_expanded_rows(const LinearCall& c, Expand expand) {
   }
 }
 
+/// Columns [n_begin, n_end) of E4M3 blocks; passes after the first find the weights in L1.
+template <class Isa, DType T>
+void f8_rows(const LinearCall& c) {
+  const int64_t stride = dtype_row_stride(T, c.shape.k);
+  for (int64_t n = c.n_begin; n < c.n_end; ++n)
+    for (int64_t m = 0; m < c.shape.m; m += kF32Pass)
+      with_count<kF32Pass>(smaller<int64_t>(kF32Pass, c.shape.m - m), [&](auto rows) {
+        f8_row<Isa, T, decltype(rows)::value>(c.w + n * stride, c, c.x + m * c.ldx, c.y + m * c.ldy + n);
+      });
+}
+
 template <class Isa>
 void run_f32_rows(const LinearCall& c) {
   const bool direct = with_weight_type(c.shape.w, [&]<DType T>() {
@@ -111,7 +122,7 @@ void run_f32_rows(const LinearCall& c) {
     if (c.shape.m == 2) return f32_row_blocks<Isa, T, 2>(c);
     f32_row_blocks<Isa, T, Isa::kF32Block>(c);
   });
-  if (direct) return;
+  if (direct || with_f8_type(c.shape.w, [&]<DType T>() { f8_rows<Isa, T>(c); })) return;
   const Expand expand = expand_function(c.shape.w);
   for (int64_t m = 0; m < c.shape.m; m += kF32Pass) {
     LinearCall pass = c;

@@ -28,7 +28,8 @@ inline const char* refuse_int16(const LinearShape& s) {
 inline const char* refuse_f32(const LinearShape& s) {
   const DTypeInfo& info = dtype_info(s.w);
   if (!info.has_reference) return "the weight type has no reference dequantiser";
-  return s.k % info.block_elems == 0 ? nullptr : "k is no multiple of the weight type's block";
+  const bool padded = with_f8_type(s.w, []<DType>() {});
+  return padded || s.k % info.block_elems == 0 ? nullptr : "k is no multiple of the weight type's block";
 }
 
 inline const char* kTooManyRows = "too many activation rows: a panel is quicker";
@@ -71,7 +72,7 @@ constexpr LinearImpl kImpls[] = {
 
 template <class Isa>
 ImplTable impl_table() {
-  return {kImpls<Isa>, sizeof(kImpls<Isa>) / sizeof(LinearImpl)};
+  return {kImpls<Isa>, sizeof(kImpls<Isa>) / sizeof(LinearImpl), expand_any_row};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Six stored weight types as 32 consecutive float32 values in registers, exactly the reference dequantiser's; others
+// Seven weight types as 32 consecutive float32 values in registers, exactly the reference dequantiser's; others
 // are expanded in memory (f32_expand.hpp).
 // Written from spec/formats.md (block layouts).
 #pragma once
@@ -86,6 +86,16 @@ struct Weight<DType::q8_0> {
   }
 };
 
+template <>
+struct Weight<DType::i4_b32> {
+  static constexpr int kBytes32 = 20;
+  static TENON_INLINE void load32(const std::byte* p, Float w[4]) {
+    const Float d = _mm256_castsi256_ps(_mm256_set1_epi32(load_i32(p))), eight = _mm256_set1_ps(8.0f);
+    Nibbles(p + 4).to_float(w);
+    TENON_UNROLL for (int i = 0; i < 4; ++i) w[i] = _mm256_mul_ps(_mm256_sub_ps(w[i], eight), d);
+  }
+};
+
 template <DType T>
 TENON_INLINE int64_t row_bytes(int64_t k) {
   return k * Weight<T>::kBytes32 / 32;
@@ -99,13 +109,14 @@ TENON_INLINE void load_some(const std::byte* p, int64_t count, Float w[4]) {
   Weight<T>::load32(padded, w);
 }
 
-/// Calls fn.template operator()<T>() for one of the six types; false for any other.
+/// Calls fn.template operator()<T>() for one of the seven types; false for any other.
 template <typename Fn>
 TENON_INLINE bool with_weight_type(DType type, Fn&& fn) {
   const auto try_each = [&]<DType... T>() {
     return ((type == T ? (fn.template operator()<T>(), true) : false) || ...);
   };
-  return try_each.template operator()<DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q8_0>();
+  return try_each
+      .template operator()<DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q8_0, DType::i4_b32>();
 }
 
 }  // namespace

@@ -101,6 +101,14 @@ struct VectorKernels {
   void (*wkv6)(const MatrixTile& tile);
   void (*wkv7)(const MatrixTile& tile);
   void (*delta_rule)(const MatrixTile& tile);
+  /// Latent rows: n floats as they are kept, and back, with zeros up to `padded`.
+  void (*store_row)(const float* x, int64_t n, bool half, void* to);
+  void (*load_row)(const void* from, int64_t n, int64_t padded, bool half, float* to);
+  /// y += sum over j < n_rows of a[j] * rows[j], rows `stride` apart, n elements.
+  void (*add_rows)(const float* a, const float* rows, int64_t stride, int64_t n_rows, float* y, int64_t n);
+  /// As attn_page, for rows of `width` that are the keys and, in their first columns, the values. tile.dk is the width
+  /// rounded up to 16, which rows of q are too, with zeros; kf [32][dk] is used, vf is not.
+  void (*latent_page)(const AttnTile& tile, const void* page, int64_t width, int64_t key0, int64_t n_keys);
 };
 
 extern const VectorKernels kVectorX86, kVectorAvx2, kVectorAvx512;
