@@ -149,13 +149,13 @@ void take_source(tn_build& b, GraphWeight& w) {
     if (count > 1)
       fail(ErrorCode::bad_plugin, "[weight {}] tensor {} is taken twice at {}", w.name, n, location_text(w.at));
   }
-  if (sliced && src.names.size() == 1 && src.steps[0].op == XformOp::slice && src.steps[0].axis == 0)
-    b.rows_taken[src.names[0]] += src.steps[0].a[1];
   const Shape got = apply_shape(src.steps, std::move(shapes), w.shape, w.name);
   if (got != w.shape)
     fail(ErrorCode::bad_model, "[{}] tensor {} makes a weight of shape {}, {} was expected at {}",
          b.meta.checkpoint.path().filename().string(), src.names.front(), shape_text(got), shape_text(w.shape),
          location_text(w.at));
+  if (sliced && src.names.size() == 1 && src.steps[0].op == XformOp::slice && src.steps[0].axis == 0)
+    b.rows_taken[src.names[0]] += src.steps[0].a[1] * std::max<int64_t>(src.steps[0].a[2], 1);
 }
 
 tn_wt weight(tn_build* b, const tn_weight* given) {
