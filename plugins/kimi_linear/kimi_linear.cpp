@@ -2,9 +2,11 @@
 // positions, and a sparse mixture of experts behind each (Kimi Team 2025, arXiv 2510.26692). Kimi-Linear-48B-A3B.
 // Written from transformers' modeling_kimi_linear.py and the authors' modeling_kimi.py; revision in
 // tests/golden/kimi_linear/SOURCE.md. Not here: rotated or query-compressed latent attention (deepseek).
+#include <algorithm>
 #include <tenon/blocks/causal_conv.hpp>
 #include <tenon/blocks/delta_rule.hpp>
 #include <tenon/blocks/experts.hpp>
+#include <tenon/blocks/layer_types.hpp>
 #include <tenon/blocks/mla.hpp>
 #include <tenon/blocks/mlp.hpp>
 #include <tenon/plugin.hpp>
@@ -25,11 +27,10 @@ struct Config {  // quoted words are config.json's own and GGUF's own
         act(activation(m, "hidden_act", "silu")),
         full(full_layers(m, n_layers)),
         latent(latent_dims(m)),
-        d_head(m.need_int({"linear_attn_config.head_dim", "kda.head_dim"})),
-        n_heads(m.is_gguf() ? latent.n_heads : m.need_int({"linear_attn_config.num_heads"})),
-        kernel(m.need_int({"linear_attn_config.short_conv_kernel_size", "ssm.conv_kernel"})),
-        n_dense(m.get_int({"first_k_dense_replace", "leading_dense_block_count"}, 1)),
-        sparse_every(m.get_count({"moe_layer_freq"}, 1)),
+        d_head(either(m, {"linear_attn_config.head_dim", "kda.head_dim"}, {"linear_head_dim"})),
+        n_heads(m.is_gguf() ? latent.n_heads : either(m, {"linear_attn_config.num_heads"}, {"linear_num_heads"})),
+        kernel(either(m, {"linear_attn_config.short_conv_kernel_size", "ssm.conv_kernel"}, {"linear_conv_kernel_dim"})),
+        sparse(sparse_layers(m, n_layers)),
         n_experts(expert_count(m, {"num_experts", "expert_count"})),
         n_shared(m.get_int({"num_shared_experts", "expert_shared_count"}, 1)),
         d_expert(m.need_int({"moe_intermediate_size", "expert_feed_forward_length"})),
@@ -41,28 +42,55 @@ struct Config {  // quoted words are config.json's own and GGUF's own
     m.ignore({"rope_*", "rope.freq_base"}, "nothing is rotated");
     m.ignore({"head_dim", "attention.key_length"}, "each kind of layer has its own");
     m.ignore({"num_key_value_heads", "attention.value_length"}, "each kind of layer has its own");
-    m.ignore({"pretraining_tp"}, "for sharing out work");
+    m.ignore({"qk_head_dim"}, "the sum of its parts");
+    for (const char* key : {"output_router_logits", "pretraining_tp"})
+      m.ignore({key}, "for training, or for sharing work");
   }
 
-  /// By layer: whether it is latent attention. config.json counts layers from 1; GGUF gives the others no key heads.
+  /// The published key, or the one that transformers saves in its place.
+  static int64_t either(const Meta& m, Key published, Key saved) {
+    return m.has(saved) && !m.has(published) ? m.need_int(saved) : m.need_int(published);
+  }
+
+  /// By layer of a list of two words: whether it is the first of them.
+  static std::vector<bool> layers_that_are(const Meta& m, Key list, const char* word, const char* other,
+                                           int64_t n_layers) {
+    std::vector<bool> out;
+    for (const std::string& type : m.texts(list)) {
+      if (type != word && type != other)
+        throw Refusal("[config] " + m.name(list) + " holds " + type + ", which is unknown");
+      out.push_back(type == word);
+    }
+    return checked_layers(m, list, out, n_layers);
+  }
+
+  /// By layer: whether it is latent attention. Published files count from 1; GGUF gives the other layers no key heads.
   static std::vector<bool> full_layers(const Meta& m, int64_t n_layers) {
-    const Key heads = {nullptr, "attention.head_count_kv"}, full = {"linear_attn_config.full_attn_layers"};
-    std::vector<bool> out(static_cast<size_t>(n_layers), false);
-    if (m.is_gguf()) {
-      const std::vector<int64_t> n_kv = m.ints(heads);
-      if (n_kv.size() != out.size())
-        m.refuse_range(heads, std::to_string(n_kv.size()) + " entries for " + std::to_string(n_layers) + " layers");
-      for (size_t i = 0; i < out.size(); ++i) out[i] = n_kv[i] > 0;
-      return out;
+    const Key types = {"layer_types"}, full = {"linear_attn_config.full_attn_layers"},
+              others = {"linear_attn_config.kda_layers"}, heads = {nullptr, "attention.head_count_kv"};
+    const std::vector<int64_t> at = m.ints(full), not_at = m.ints(others);
+    if (m.has(types)) return layers_that_are(m, types, "full_attention", "linear_attention", n_layers);
+    std::vector<bool> out;
+    for (int64_t n : m.ints(heads)) out.push_back(n > 0);
+    if (m.is_gguf()) return checked_layers(m, heads, out, n_layers);
+    out.resize(static_cast<size_t>(n_layers));
+    for (int64_t i = 1; i <= n_layers; ++i) {
+      out[static_cast<size_t>(i - 1)] = std::ranges::count(at, i) > 0;
+      if (std::ranges::count(at, i) + std::ranges::count(not_at, i) != 1)
+        throw Refusal("[config] layer " + std::to_string(i) + " is not in one of " + m.name(full) + " and " +
+                      m.name(others));
     }
-    for (int64_t i : m.ints(full)) {
-      if (i < 1 || i > n_layers) m.refuse_range(full, std::to_string(i) + " of " + std::to_string(n_layers));
-      out[static_cast<size_t>(i - 1)] = true;
-    }
-    const Key others = {"linear_attn_config.kda_layers"};
-    for (int64_t i : m.ints(others))
-      if (i < 1 || i > n_layers || out[static_cast<size_t>(i - 1)])
-        m.refuse_range(others, std::to_string(i) + " of " + std::to_string(n_layers));
+    return out;
+  }
+
+  /// By layer: whether its feed-forward network is one of experts.
+  static std::vector<bool> sparse_layers(const Meta& m, int64_t n_layers) {
+    const int64_t n_dense = m.get_int({"first_k_dense_replace", "leading_dense_block_count"}, 1);
+    const int64_t every = m.get_count({"moe_layer_freq"}, 1);
+    const Key types = {"mlp_layer_types"};
+    if (m.has(types)) return layers_that_are(m, types, "sparse", "dense", n_layers);
+    std::vector<bool> out;
+    for (int64_t i = 0; i < n_layers; ++i) out.push_back(i >= n_dense && i % every == 0);
     return out;
   }
 
@@ -99,7 +127,8 @@ struct Config {  // quoted words are config.json's own and GGUF's own
   std::vector<bool> full;
   LatentDims latent;
   int64_t d_head, n_heads, kernel;  // of the delta rule
-  int64_t n_dense, sparse_every, n_experts, n_shared, d_expert;
+  std::vector<bool> sparse;
+  int64_t n_experts, n_shared, d_expert;
   Routing routing;
 };
 
@@ -160,7 +189,7 @@ class KimiLinear final : public Decoder {
 
   Tensor feed_forward(Graph& g, int64_t i, const Scope& w, Tensor x) const {
     const std::string moe = "block_sparse_moe.";
-    if (i < c_.n_dense || i % c_.sparse_every != 0) {  // published as mlp.*, saved again as block_sparse_moe.*
+    if (!c_.sparse[static_cast<size_t>(i)]) {  // published as mlp.*, saved again as block_sparse_moe.*
       const auto part = [&](const std::string& name) {
         return Weight(w("mlp." + name + "_proj", "ffn_" + name)).or_named(w(moe + name + "_proj", ""));
       };
