@@ -23,28 +23,32 @@ void need_axis(const Shape& s, int64_t axis, std::string_view what, const char* 
 
 int64_t slice_step(const Xform& x) { return std::max<int64_t>(x.a[3], 1); }
 
-Shape join_shape(const Xform& x, const std::vector<Shape>& shapes, std::string_view what) {
-  Shape out = shapes.front();
-  if (x.op == XformOp::mxfp4) return mxfp4_shape(shapes, what);
-  if (x.op == XformOp::stack) {
-    for (const Shape& s : shapes)
-      if (s != out)
-        fail(ErrorCode::bad_model, "[weight {}] stacks tensors of shapes {} and {}", what, shape_text(out),
-             shape_text(s));
-    out.insert(out.begin(), static_cast<int64_t>(shapes.size()));
-    return out;
-  }
+/// Shapes of one weight's stored tensors, with the tensors' names.
+struct Parts {
+  const std::vector<std::string>& names;
+  const std::vector<Shape>& shapes;
+  std::string text(size_t i) const { return fmt::format("{} {}", names[i], shape_text(shapes[i])); }
+};
+
+Shape stack_shape(const Parts& parts, std::string_view what) {
+  Shape out = parts.shapes.front();
+  for (size_t i = 1; i < parts.shapes.size(); ++i)
+    if (parts.shapes[i] != out)
+      fail(ErrorCode::bad_model, "[weight {}] stacks tensors {} and {}", what, parts.text(0), parts.text(i));
+  out.insert(out.begin(), static_cast<int64_t>(parts.shapes.size()));
+  return out;
+}
+
+Shape join_shape(const Xform& x, const Parts& parts, std::string_view what) {
+  if (x.op == XformOp::mxfp4) return mxfp4_shape(parts.shapes, what);
+  if (x.op == XformOp::stack) return stack_shape(parts, what);
+  Shape out = parts.shapes.front();
   need_axis(out, x.axis, what, "concat");
   const auto axis = static_cast<size_t>(x.axis);
-  for (size_t i = 1; i < shapes.size(); ++i) {
-    Shape a = out, b = shapes[i];
-    if (a.size() != b.size())
-      fail(ErrorCode::bad_model, "[weight {}] joins tensors of shapes {} and {}", what, shape_text(a), shape_text(b));
-    out[axis] += b[axis];
-    a[axis] = b[axis] = 0;
-    if (a != b)
-      fail(ErrorCode::bad_model, "[weight {}] joins tensors of shapes {} and {}", what, shape_text(shapes[0]),
-           shape_text(shapes[i]));
+  for (size_t i = 1; i < parts.shapes.size(); ++i) {
+    Shape a = out, b = parts.shapes[i];
+    if (a.size() == b.size()) out[axis] += b[axis], a[axis] = b[axis] = 0;
+    if (a != b) fail(ErrorCode::bad_model, "[weight {}] joins tensors {} and {}", what, parts.text(0), parts.text(i));
   }
   return out;
 }
@@ -272,7 +276,7 @@ HostTensor load_one(const GraphWeight& w, const Checkpoint& checkpoint) {
     if (is_join(x)) {
       std::vector<Shape> shapes;
       for (const HostTensor& p : parts) shapes.push_back(p.shape);
-      t = join(x, parts, join_shape(x, shapes, w.name), w.name);
+      t = join(x, parts, join_shape(x, {src.names, shapes}, w.name), w.name);
     } else {
       t = apply_step(x, t.joined(w.name), step_shape(x, t.shape, w.shape, w.name), w.name);
     }
@@ -282,14 +286,15 @@ HostTensor load_one(const GraphWeight& w, const Checkpoint& checkpoint) {
 
 }  // namespace
 
-Shape apply_shape(const std::vector<Xform>& steps, std::vector<Shape> shapes, const Shape& declared,
+Shape apply_shape(const WeightSource& source, const std::vector<Shape>& shapes, const Shape& declared,
                   std::string_view what) {
+  const std::vector<Xform>& steps = source.steps;
   const bool joins = !steps.empty() && is_join(steps[0]);
   if (shapes.size() != 1 && !joins)
     fail(ErrorCode::bad_plugin, "[weight {}] {} tensors and no step that joins them", what, shapes.size());
   for (size_t i = 1; i < steps.size(); ++i)
     if (is_join(steps[i])) fail(ErrorCode::bad_plugin, "[weight {}] step {} joins, only the first may", what, i);
-  Shape s = joins ? join_shape(steps[0], shapes, what) : shapes[0];
+  Shape s = joins ? join_shape(steps[0], {source.names, shapes}, what) : shapes[0];
   for (const Xform& x : steps)
     if (!is_join(x)) s = step_shape(x, std::move(s), declared, what);
   return s;

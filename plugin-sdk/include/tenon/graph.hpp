@@ -294,7 +294,7 @@ inline tn_wt Graph::declare(const Weight& w, const char* suffix, std::vector<int
   tn_weight d{};
   d.size = sizeof d, d.flags = optional ? TN_WEIGHT_OPTIONAL : 0, d.name = name.c_str();
   d.shape = shape.data(), d.rank = static_cast<uint32_t>(shape.size());
-  d.tie_to = w.tied_.empty() ? nullptr : w.tied_.c_str();
+  d.tie_to = w.tied_.empty() || !values ? nullptr : w.tied_.c_str();
   d.src = pointers.data(), d.n_src = static_cast<uint32_t>(pointers.size());
   const tn_wt id = t_->weight(b_, &d);
   if (!id && !optional) throw Refusal("");
