@@ -165,13 +165,13 @@ void take_source(tn_build& b, GraphWeight& w) {
     if (count > 1)
       fail(ErrorCode::bad_plugin, "[weight {}] tensor {} is taken twice at {}", w.name, n, location_text(w.at));
   }
-  if (sliced && src.names.size() == 1 && src.steps[0].op == XformOp::slice && src.steps[0].axis == 0)
-    b.rows_taken[src.names[0]] += src.steps[0].a[1] * std::max<int64_t>(src.steps[0].a[2], 1);
   const Shape got = apply_shape(src, shapes, w.shape, w.name + " from " + src.names.front());
   if (got != w.shape)
     fail(ErrorCode::bad_model, "[{}] tensor {} makes a weight of shape {}, {} was expected at {}",
          b.meta.checkpoint.path().filename().string(), some_names(src.names), shape_text(got), shape_text(w.shape),
          location_text(w.at));
+  if (sliced && src.names.size() == 1 && src.steps[0].op == XformOp::slice && src.steps[0].axis == 0)
+    b.rows_taken[src.names[0]] += src.steps[0].a[1] * std::max<int64_t>(src.steps[0].a[2], 1);
 }
 
 void take_tie(const tn_build& b, GraphWeight& w, std::string_view name) {

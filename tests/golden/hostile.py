@@ -143,7 +143,7 @@ def judge(case, status, text):
 
 def run_format(row, fmt):
     model, failures = checkpoints.open_row(row, fmt), []
-    cases = [*tensor_cases(model, Exceptions(row / "hostile.txt")), *key_cases(model)]
+    cases = [Case("untouched", [], lambda m: None), *tensor_cases(model, Exceptions(row / "hostile.txt")), *key_cases(model)]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for case, (status, text) in zip(cases, pool.map(lambda c: outcome(model, fmt, c), cases)):
             why = judge(case, status, text)

@@ -164,6 +164,19 @@ TEST_CASE("rows of a fused tensor that no weight takes are left over") {
   CHECK(b.uncovered_tensors().empty());
 }
 
+TEST_CASE("rows taken from each of several groups count in all of them") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("fused", {6, 3});
+  const tn_meta meta(c);
+  tn_build b(meta, "test");
+  const char* name[] = {"fused"};
+  const tn_xform first{TN_X_SLICE, 0, {0, 1, 2, 0}, 0}, rest{TN_X_SLICE, 0, {1, 2, 2, 0}, 0};
+  CHECK(declare(b, "a", {2, 3}, {source(TN_FORMAT_SAFETENSORS, name, 1, &first, 1)}) == 1);
+  CHECK(b.uncovered_tensors() == std::vector<std::string>{"fused (4 of its 6 rows)"});
+  CHECK(declare(b, "b", {4, 3}, {source(TN_FORMAT_SAFETENSORS, name, 1, &rest, 1)}) == 2);
+  CHECK(b.uncovered_tensors().empty());
+}
+
 TEST_CASE("the first failure poisons the builder and names its place") {
   MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
   c.add("w", {2, 3});

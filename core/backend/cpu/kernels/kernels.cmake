@@ -4,6 +4,13 @@ set(avx2_flags $<$<CONFIG:Release,RelWithDebInfo>:-O3> -mavx2 -mfma -mf16c)
 # GCC 12's own AVX-512 header starts results from themselves and warns about it.
 set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
   "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-uninitialized>")
+if(TENON_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Everything is inlined here: checks as calls, and none of pointers and scopes, compile in half a minute instead of ten.
+  foreach(flags avx2_flags avx512_flags)
+    list(APPEND ${flags} -fno-sanitize-address-use-after-scope "SHELL:--param asan-instrumentation-with-call-threshold=0"
+      -fno-sanitize=null,alignment,object-size,pointer-overflow)
+  endforeach()
+endif()
 
 set(tenon_linear_kernels ${k}/avx2/linear_avx2.cpp ${k}/avx512/linear_avx512.cpp)
 set(tenon_linear_emulated ${k}/emulated/linear_emulated.cpp)
