@@ -155,36 +155,16 @@ HostTensor join(const Xform& x, std::vector<HostTensor>& parts, Shape shape, std
   return out;
 }
 
-/// Row r of the result is row from(r) of `t`, along axis 0.
-template <typename From>
-HostTensor pick_rows(const HostTensor& t, std::string_view what, From from) {
+/// A step that moves whole rows.
+HostTensor pick_rows(const HostTensor& t, const Xform& x, std::string_view what) {
   HostTensor out = copy_of_shape(t, t.shape, what);
   const uint64_t unit = unit_bytes(t, 0, what);
-  for (int64_t r = 0; r < t.shape[0]; ++r)
-    std::memcpy(out.mutable_data() + static_cast<uint64_t>(r) * unit, t.data + static_cast<uint64_t>(from(r)) * unit,
-                unit);
-  return out;
-}
-
-HostTensor rope_unpermute(const HostTensor& t, int64_t heads, std::string_view what) {
-  const int64_t d = t.shape[0] / heads, half = d / 2;
-  return pick_rows(t, what, [=](int64_t r) {
-    const int64_t head = r / d, j = r % d;
-    return head * d + (j < half ? 2 * j : 2 * (j - half) + 1);
-  });
-}
-
-HostTensor regroup(const HostTensor& t, const Xform& x, std::string_view what) {
-  const int64_t groups = x.a[0], per_group = t.shape[0] / groups;
-  const int64_t parts[] = {x.a[1], x.a[2], x.a[3], per_group - x.a[1] - x.a[2] - x.a[3]};
-  std::vector<int64_t> from;
-  int64_t before = 0;  // rows of a group that belong to earlier parts
-  for (int64_t part : parts) {
-    for (int64_t g = 0; g < groups; ++g)
-      for (int64_t r = 0; r < part; ++r) from.push_back(g * per_group + before + r);
-    before += part;
+  std::byte* to = out.mutable_data();
+  for (int64_t from : step_indices(x, t.shape[0])) {
+    std::memcpy(to, t.data + static_cast<uint64_t>(from) * unit, unit);
+    to += unit;
   }
-  return pick_rows(t, what, [&](int64_t r) { return from[static_cast<size_t>(r)]; });
+  return out;
 }
 
 HostTensor slice(const HostTensor& stored, const Xform& x, Shape shape, std::string_view what) {
@@ -245,9 +225,8 @@ HostTensor apply_step(const Xform& x, const HostTensor& t, Shape shape, std::str
     case XformOp::slice:
       return slice(t, x, std::move(shape), what);
     case XformOp::rope_unpermute:
-      return rope_unpermute(t, x.a[0], what);
     case XformOp::regroup:
-      return regroup(t, x, what);
+      return pick_rows(t, x, what);
     case XformOp::add:
       return map_values(t, what, [f](float v) { return v + f; });
     case XformOp::scale:
