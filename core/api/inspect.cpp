@@ -3,6 +3,7 @@
 
 #include "base/error.hpp"
 #include "checkpoint/checkpoint.hpp"
+#include "checkpoint/quantised.hpp"
 #include "plugin/describe.hpp"
 #include "plugin/registry.hpp"
 
@@ -23,6 +24,13 @@ Inspection inspect(const std::filesystem::path& path, const std::vector<std::fil
     out.plugin_error = e.what();
   }
   return out;
+}
+
+std::vector<StateLine> state_sizes(const std::filesystem::path& path, const std::vector<std::filesystem::path>& dirs,
+                                   const std::string& arch, int64_t n_tokens, bool exact) {
+  const auto checkpoint = unpacked(Checkpoint::open(path));
+  PluginRegistry plugins = PluginRegistry::scan(plugin_dirs(dirs));
+  return state_report(describe(*checkpoint, plugins, {.arch = arch}).graph, n_tokens, exact);
 }
 
 Array read_tensor(const std::filesystem::path& path, std::string_view name) {

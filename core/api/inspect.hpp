@@ -9,6 +9,7 @@
 
 #include "api/model.hpp"
 #include "base/value.hpp"
+#include "engine/state_report.hpp"
 
 namespace tenon::api {
 
@@ -29,6 +30,11 @@ struct Inspection {
 /// Error{not_found | bad_model | unsupported | io} for the checkpoint; a missing plugin is no error here.
 Inspection inspect(const std::filesystem::path& path, const std::vector<std::filesystem::path>& plugin_dirs,
                    const std::string& arch);
+/// What one sequence's state comes to after `n_tokens`; the model is described, no weight is loaded. Errors as
+/// Model::load.
+std::vector<StateLine> state_sizes(const std::filesystem::path& path,
+                                   const std::vector<std::filesystem::path>& plugin_dirs, const std::string& arch,
+                                   int64_t n_tokens, bool exact);
 /// One stored tensor as float32. Error{not_found} names the tensor.
 Array read_tensor(const std::filesystem::path& path, std::string_view name);
 

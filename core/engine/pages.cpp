@@ -51,6 +51,10 @@ int64_t PagePool::reserved() const {
   return reserved_;
 }
 
+int64_t first_page(int64_t window, int64_t length) {
+  return window > 0 ? std::max<int64_t>(0, length - window + 1) / kPageTokens : 0;
+}
+
 int64_t window_pages(int64_t window, int64_t max_step) { return pages_for(window - 1 + max_step) + 1; }
 
 SeqPool::SeqPool(const StatePool& states, int64_t max_seqs, int64_t max_step)
@@ -170,8 +174,7 @@ void SeqCache::cover(int64_t tokens) {
 void SeqCache::advance(int64_t n) {
   length_ += n;
   for (size_t g = 0; g < tables_.size(); ++g) {
-    const int64_t window = pool_->window(g);
-    const int64_t first = window > 0 ? std::max<int64_t>(0, length_ - window + 1) / kPageTokens : 0;
+    const int64_t first = first_page(pool_->window(g), length_);
     if (first <= first_[g]) continue;
     const auto gone = held(g).first(static_cast<size_t>(first - first_[g]));
     // What is still to come may need as many pages again.

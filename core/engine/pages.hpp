@@ -17,6 +17,8 @@ namespace tenon {
 
 /// Pages that `tokens` positions need.
 int64_t pages_for(int64_t tokens);
+/// The first page that a query behind `length` stored tokens can see; earlier ones are gone. Window 0: all can be seen.
+int64_t first_page(int64_t window, int64_t length);
 
 /// Ids from 0 to n - 1 of pages or slots. Thread-safe. Recently returned ids are handed out first, so that memory once
 /// touched is used again.

@@ -10,6 +10,7 @@
 #include "graph/catalogue.hpp"
 #include "graph/limits.hpp"
 #include "plugin/glob.hpp"
+#include "plugin/neutral_keys.hpp"
 
 namespace tenon {
 namespace {
@@ -138,6 +139,21 @@ int choose_source(const tn_build& b, const std::vector<WeightSource>& sources) {
        location_text(w.at));
 }
 
+/// All names of a fused weight; of a stack, whose parts agree in shape, the first.
+std::string some_names(const std::vector<std::string>& names) {
+  return names.size() > 4 ? names.front() : fmt::format("{}", fmt::join(names, " + "));
+}
+
+/// A config.json may say that no weight stands in for another.
+bool ties_weights(const tn_meta& meta) {
+  if (meta.checkpoint.format() == Format::gguf) return true;
+  const Value* config = &meta.checkpoint.metadata();
+  for (std::string_view prefix : text_config_prefixes())
+    if (const Value* text = config->find(prefix.substr(0, prefix.size() - 1)); text && text->is_object()) config = text;
+  const Value* said = config->find("tie_word_embeddings");
+  return !said || !said->is_bool() || said->as_bool();
+}
+
 void take_source(tn_build& b, GraphWeight& w) {
   const WeightSource& src = w.sources[static_cast<size_t>(w.chosen)];
   std::vector<Shape> shapes;
@@ -149,13 +165,23 @@ void take_source(tn_build& b, GraphWeight& w) {
     if (count > 1)
       fail(ErrorCode::bad_plugin, "[weight {}] tensor {} is taken twice at {}", w.name, n, location_text(w.at));
   }
-  const Shape got = apply_shape(src.steps, std::move(shapes), w.shape, w.name);
+  const Shape got = apply_shape(src, shapes, w.shape, w.name + " from " + src.names.front());
   if (got != w.shape)
     fail(ErrorCode::bad_model, "[{}] tensor {} makes a weight of shape {}, {} was expected at {}",
-         b.meta.checkpoint.path().filename().string(), src.names.front(), shape_text(got), shape_text(w.shape),
+         b.meta.checkpoint.path().filename().string(), some_names(src.names), shape_text(got), shape_text(w.shape),
          location_text(w.at));
   if (sliced && src.names.size() == 1 && src.steps[0].op == XformOp::slice && src.steps[0].axis == 0)
     b.rows_taken[src.names[0]] += src.steps[0].a[1] * std::max<int64_t>(src.steps[0].a[2], 1);
+}
+
+void take_tie(const tn_build& b, GraphWeight& w, std::string_view name) {
+  const auto tie = b.weight_names.find(name);
+  if (tie == b.weight_names.end())
+    fail(ErrorCode::bad_plugin, "[weight {}] is tied to {}, which is not declared", w.name, name);
+  w.tied_to = tie->second;
+  const Shape& shape = b.graph.weight(w.tied_to).shape;
+  if (shape != w.shape)
+    fail(ErrorCode::bad_model, "[weight {}] {} is tied to {} {}", w.name, shape_text(w.shape), name, shape_text(shape));
 }
 
 tn_wt weight(tn_build* b, const tn_weight* given) {
@@ -167,30 +193,25 @@ tn_wt weight(tn_build* b, const tn_weight* given) {
     if (d.rank < 1 || d.rank > kMaxWeightRank)
       fail(ErrorCode::bad_plugin, "[weight {}] rank {}, outside 1..{}", w.name, d.rank, kMaxWeightRank);
     w.shape.assign(d.shape, d.shape + d.rank);
-    for (int64_t n : w.shape)
-      if (n < 1)
-        fail(ErrorCode::bad_model, "[weight {}] shape {} has an empty dimension at {}", w.name, shape_text(w.shape),
-             location_text(b->at));
     w.shard = d.shard, w.at = b->at, w.sources = copy_sources(d);
     if (b->weight_names.contains(w.name))
       fail(ErrorCode::bad_plugin, "[weight {}] is declared twice at {}", w.name, location_text(b->at));
     if (b->graph.weights.size() >= kMaxWeights)
       fail(ErrorCode::bad_plugin, "[weight {}] more than {} weights", w.name, kMaxWeights);
     w.chosen = choose_source(*b, w.sources);
-    if (w.chosen < 0 && d.tie_to) {
-      auto tie = b->weight_names.find(std::string_view(d.tie_to));
-      if (tie == b->weight_names.end())
-        fail(ErrorCode::bad_plugin, "[weight {}] is tied to {}, which is not declared", w.name, d.tie_to);
-      w.tied_to = tie->second;
-      if (b->graph.weight(w.tied_to).shape != w.shape)
-        fail(ErrorCode::bad_model, "[weight {}] {} is tied to {} {}", w.name, shape_text(w.shape), d.tie_to,
-             shape_text(b->graph.weight(w.tied_to).shape));
-    } else if (w.chosen < 0) {
+    const bool tied = w.chosen < 0 && d.tie_to && ties_weights(b->meta);
+    if (w.chosen < 0 && !tied) {
       if (d.flags & TN_WEIGHT_OPTIONAL) return 0;
       fail_missing(*b, w);
-    } else {
-      take_source(*b, w);
     }
+    for (int64_t n : w.shape)
+      if (n < 1)
+        fail(ErrorCode::bad_model, "[weight {}] shape {} has an empty dimension at {}", w.name, shape_text(w.shape),
+             location_text(b->at));
+    if (tied)
+      take_tie(*b, w, d.tie_to);
+    else
+      take_source(*b, w);
     b->graph.weights.push_back(std::move(w));
     const auto id = static_cast<WeightId>(b->graph.weights.size());
     b->weight_names[b->graph.weights.back().name] = id;

@@ -41,8 +41,9 @@ struct tn_build {
 
 namespace tenon {
 
-/// What the steps of a source make of the stored shapes, or Error{bad_model | bad_plugin} naming the step.
-Shape apply_shape(const std::vector<Xform>& steps, std::vector<Shape> shapes, const Shape& declared,
+/// What the steps of a source make of its tensors' stored shapes, or Error{bad_model | bad_plugin} naming the step and
+/// `what`, and of several tensors those that do not fit.
+Shape apply_shape(const WeightSource& source, const std::vector<Shape>& shapes, const Shape& declared,
                   std::string_view what);
 
 }  // namespace tenon

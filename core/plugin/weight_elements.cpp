@@ -88,6 +88,46 @@ HostTensor pick_elements(const HostTensor& t, Pick p, std::string_view what) {
   return out;
 }
 
+namespace {
+
+std::vector<int64_t> unpermuted(int64_t heads, int64_t n) {
+  const int64_t d = n / heads, half = d / 2;
+  std::vector<int64_t> from;
+  for (int64_t r = 0; r < n; ++r) {
+    const int64_t head = r / d, j = r % d;
+    from.push_back(head * d + (j < half ? 2 * j : 2 * (j - half) + 1));
+  }
+  return from;
+}
+
+std::vector<int64_t> regrouped(const Xform& x, int64_t n) {
+  const int64_t groups = x.a[0], per_group = n / groups;
+  const int64_t parts[] = {x.a[1], x.a[2], x.a[3], per_group - x.a[1] - x.a[2] - x.a[3]};
+  std::vector<int64_t> from;
+  int64_t before = 0;  // rows of a group that belong to earlier parts
+  for (int64_t part : parts) {
+    for (int64_t g = 0; g < groups; ++g)
+      for (int64_t r = 0; r < part; ++r) from.push_back(g * per_group + before + r);
+    before += part;
+  }
+  return from;
+}
+
+std::vector<int64_t> sliced(const Xform& x, int64_t n) {
+  const int64_t groups = std::max<int64_t>(x.a[2], 1), step = std::max<int64_t>(x.a[3], 1);
+  std::vector<int64_t> from;
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t i = 0; i < x.a[1]; ++i) from.push_back(g * (n / groups) + x.a[0] + i * step);
+  return from;
+}
+
+}  // namespace
+
+std::vector<int64_t> step_indices(const Xform& x, int64_t n) {
+  if (x.op == XformOp::rope_unpermute) return unpermuted(x.a[0], n);
+  return x.op == XformOp::regroup ? regrouped(x, n) : sliced(x, n);
+}
+
 Shape mxfp4_shape(const std::vector<Shape>& shapes, std::string_view what) {
   Shape out = shapes.size() == 2 ? shapes[1] : Shape{};
   Shape blocks = out;
@@ -115,6 +155,22 @@ HostTensor mxfp4_of_parts(const HostTensor& blocks, const HostTensor& scales, Sh
       to[1 + j] = static_cast<std::byte>(nibble(pairs, j) | nibble(pairs, j + kMxElems / 2) << 4);
   }
   return out;
+}
+
+std::vector<HostTensor> parts_of_mxfp4(const HostTensor& t, const std::vector<Shape>& shapes, std::string_view what) {
+  HostTensor blocks = HostTensor::allocate(DType::u8, shapes[0], what);
+  HostTensor scales = HostTensor::allocate(DType::u8, shapes[1], what);
+  const auto value = [](const std::byte* block, int i) {
+    return static_cast<unsigned>(block[1 + i % (kMxElems / 2)]) >> (i < kMxElems / 2 ? 0 : 4) & 15u;
+  };
+  for (uint64_t b = 0; b < scales.bytes; ++b) {
+    const std::byte* block = t.data + b * kMxBytes;
+    std::byte* pairs = blocks.mutable_data() + b * (kMxElems / 2);
+    scales.mutable_data()[b] = block[0];
+    for (int j = 0; j < kMxElems / 2; ++j)
+      pairs[j] = static_cast<std::byte>(value(block, 2 * j) | value(block, 2 * j + 1) << 4);
+  }
+  return {std::move(blocks), std::move(scales)};
 }
 
 }  // namespace tenon

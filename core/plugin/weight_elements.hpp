@@ -22,8 +22,13 @@ struct Pick {
 /// Rows that stay whole keep any type; block types whose rows are cut become float32.
 HostTensor pick_elements(const HostTensor& t, Pick pick, std::string_view what);
 
+/// Of a step that moves whole indices of one axis: which of the `n` stored ones each index of the result was.
+std::vector<int64_t> step_indices(const Xform& x, int64_t n);
+
 /// TN_X_MXFP4: the shape of two stored tensors together, and the tensor in the block format of one.
 Shape mxfp4_shape(const std::vector<Shape>& shapes, std::string_view what);
 HostTensor mxfp4_of_parts(const HostTensor& blocks, const HostTensor& scales, Shape shape, std::string_view what);
+/// The two tensors, of these shapes, that mxfp4_of_parts makes `t` of.
+std::vector<HostTensor> parts_of_mxfp4(const HostTensor& t, const std::vector<Shape>& shapes, std::string_view what);
 
 }  // namespace tenon

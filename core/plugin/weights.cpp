@@ -23,28 +23,32 @@ void need_axis(const Shape& s, int64_t axis, std::string_view what, const char* 
 
 int64_t slice_step(const Xform& x) { return std::max<int64_t>(x.a[3], 1); }
 
-Shape join_shape(const Xform& x, const std::vector<Shape>& shapes, std::string_view what) {
-  Shape out = shapes.front();
-  if (x.op == XformOp::mxfp4) return mxfp4_shape(shapes, what);
-  if (x.op == XformOp::stack) {
-    for (const Shape& s : shapes)
-      if (s != out)
-        fail(ErrorCode::bad_model, "[weight {}] stacks tensors of shapes {} and {}", what, shape_text(out),
-             shape_text(s));
-    out.insert(out.begin(), static_cast<int64_t>(shapes.size()));
-    return out;
-  }
+/// Shapes of one weight's stored tensors, with the tensors' names.
+struct Parts {
+  const std::vector<std::string>& names;
+  const std::vector<Shape>& shapes;
+  std::string text(size_t i) const { return fmt::format("{} {}", names[i], shape_text(shapes[i])); }
+};
+
+Shape stack_shape(const Parts& parts, std::string_view what) {
+  Shape out = parts.shapes.front();
+  for (size_t i = 1; i < parts.shapes.size(); ++i)
+    if (parts.shapes[i] != out)
+      fail(ErrorCode::bad_model, "[weight {}] stacks tensors {} and {}", what, parts.text(0), parts.text(i));
+  out.insert(out.begin(), static_cast<int64_t>(parts.shapes.size()));
+  return out;
+}
+
+Shape join_shape(const Xform& x, const Parts& parts, std::string_view what) {
+  if (x.op == XformOp::mxfp4) return mxfp4_shape(parts.shapes, what);
+  if (x.op == XformOp::stack) return stack_shape(parts, what);
+  Shape out = parts.shapes.front();
   need_axis(out, x.axis, what, "concat");
   const auto axis = static_cast<size_t>(x.axis);
-  for (size_t i = 1; i < shapes.size(); ++i) {
-    Shape a = out, b = shapes[i];
-    if (a.size() != b.size())
-      fail(ErrorCode::bad_model, "[weight {}] joins tensors of shapes {} and {}", what, shape_text(a), shape_text(b));
-    out[axis] += b[axis];
-    a[axis] = b[axis] = 0;
-    if (a != b)
-      fail(ErrorCode::bad_model, "[weight {}] joins tensors of shapes {} and {}", what, shape_text(shapes[0]),
-           shape_text(shapes[i]));
+  for (size_t i = 1; i < parts.shapes.size(); ++i) {
+    Shape a = out, b = parts.shapes[i];
+    if (a.size() == b.size()) out[axis] += b[axis], a[axis] = b[axis] = 0;
+    if (a != b) fail(ErrorCode::bad_model, "[weight {}] joins tensors {} and {}", what, parts.text(0), parts.text(i));
   }
   return out;
 }
@@ -151,36 +155,16 @@ HostTensor join(const Xform& x, std::vector<HostTensor>& parts, Shape shape, std
   return out;
 }
 
-/// Row r of the result is row from(r) of `t`, along axis 0.
-template <typename From>
-HostTensor pick_rows(const HostTensor& t, std::string_view what, From from) {
+/// A step that moves whole rows.
+HostTensor pick_rows(const HostTensor& t, const Xform& x, std::string_view what) {
   HostTensor out = copy_of_shape(t, t.shape, what);
   const uint64_t unit = unit_bytes(t, 0, what);
-  for (int64_t r = 0; r < t.shape[0]; ++r)
-    std::memcpy(out.mutable_data() + static_cast<uint64_t>(r) * unit, t.data + static_cast<uint64_t>(from(r)) * unit,
-                unit);
-  return out;
-}
-
-HostTensor rope_unpermute(const HostTensor& t, int64_t heads, std::string_view what) {
-  const int64_t d = t.shape[0] / heads, half = d / 2;
-  return pick_rows(t, what, [=](int64_t r) {
-    const int64_t head = r / d, j = r % d;
-    return head * d + (j < half ? 2 * j : 2 * (j - half) + 1);
-  });
-}
-
-HostTensor regroup(const HostTensor& t, const Xform& x, std::string_view what) {
-  const int64_t groups = x.a[0], per_group = t.shape[0] / groups;
-  const int64_t parts[] = {x.a[1], x.a[2], x.a[3], per_group - x.a[1] - x.a[2] - x.a[3]};
-  std::vector<int64_t> from;
-  int64_t before = 0;  // rows of a group that belong to earlier parts
-  for (int64_t part : parts) {
-    for (int64_t g = 0; g < groups; ++g)
-      for (int64_t r = 0; r < part; ++r) from.push_back(g * per_group + before + r);
-    before += part;
+  std::byte* to = out.mutable_data();
+  for (int64_t from : step_indices(x, t.shape[0])) {
+    std::memcpy(to, t.data + static_cast<uint64_t>(from) * unit, unit);
+    to += unit;
   }
-  return pick_rows(t, what, [&](int64_t r) { return from[static_cast<size_t>(r)]; });
+  return out;
 }
 
 HostTensor slice(const HostTensor& stored, const Xform& x, Shape shape, std::string_view what) {
@@ -241,9 +225,8 @@ HostTensor apply_step(const Xform& x, const HostTensor& t, Shape shape, std::str
     case XformOp::slice:
       return slice(t, x, std::move(shape), what);
     case XformOp::rope_unpermute:
-      return rope_unpermute(t, x.a[0], what);
     case XformOp::regroup:
-      return regroup(t, x, what);
+      return pick_rows(t, x, what);
     case XformOp::add:
       return map_values(t, what, [f](float v) { return v + f; });
     case XformOp::scale:
@@ -272,7 +255,7 @@ HostTensor load_one(const GraphWeight& w, const Checkpoint& checkpoint) {
     if (is_join(x)) {
       std::vector<Shape> shapes;
       for (const HostTensor& p : parts) shapes.push_back(p.shape);
-      t = join(x, parts, join_shape(x, shapes, w.name), w.name);
+      t = join(x, parts, join_shape(x, {src.names, shapes}, w.name), w.name);
     } else {
       t = apply_step(x, t.joined(w.name), step_shape(x, t.shape, w.shape, w.name), w.name);
     }
@@ -282,14 +265,15 @@ HostTensor load_one(const GraphWeight& w, const Checkpoint& checkpoint) {
 
 }  // namespace
 
-Shape apply_shape(const std::vector<Xform>& steps, std::vector<Shape> shapes, const Shape& declared,
+Shape apply_shape(const WeightSource& source, const std::vector<Shape>& shapes, const Shape& declared,
                   std::string_view what) {
+  const std::vector<Xform>& steps = source.steps;
   const bool joins = !steps.empty() && is_join(steps[0]);
   if (shapes.size() != 1 && !joins)
     fail(ErrorCode::bad_plugin, "[weight {}] {} tensors and no step that joins them", what, shapes.size());
   for (size_t i = 1; i < steps.size(); ++i)
     if (is_join(steps[i])) fail(ErrorCode::bad_plugin, "[weight {}] step {} joins, only the first may", what, i);
-  Shape s = joins ? join_shape(steps[0], shapes, what) : shapes[0];
+  Shape s = joins ? join_shape(steps[0], {source.names, shapes}, what) : shapes[0];
   for (const Xform& x : steps)
     if (!is_join(x)) s = step_shape(x, std::move(s), declared, what);
   return s;

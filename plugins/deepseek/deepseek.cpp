@@ -180,11 +180,8 @@ class DeepSeek final : public Decoder {
     const Tensor scores = g.linear(x, w("mlp.gate", "ffn_gate_inp"), c_.n_experts);  // (T, X)
     const auto correction = Weight(w("mlp.gate.e_score_correction_bias", "exp_probs_b.bias")).whole_name();
     const Tensor bias = g.operand(correction, "", {c_.n_experts}, attend_.routing.score != "sigmoid");
-    const auto stack = [&](const std::string& name) {  // (X, F, E) or (X, E, F)
-      return Weight(w("mlp.experts.{e}." + name + "_proj", "ffn_" + name + "_exps")).experts(c_.n_experts);
-    };
-    return moe_ffn(x, moe_route(scores, bias, attend_.routing), {stack("gate"), stack("up"), stack("down")},
-                   c_.n_experts, c_.d_expert, c_.act);
+    return moe_ffn(x, moe_route(scores, bias, attend_.routing),
+                   expert_weights(w, "mlp.experts.", c_.n_experts, c_.d_expert), c_.n_experts, c_.d_expert, c_.act);
   }
 
   Config c_;

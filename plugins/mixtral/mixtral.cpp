@@ -73,16 +73,12 @@ class Mixtral final : public Decoder {
   }
 
   Tensor experts(Graph& g, const Scope& w, Tensor x) const {
-    const Tensor scores = g.linear(x, w("block_sparse_moe.gate", "ffn_gate_inp"), c_.n_experts);  // (T, X)
+    const Weight gate = Weight(w("block_sparse_moe.gate", "ffn_gate_inp")).or_named(w("mlp.gate", ""));
+    const Tensor scores = g.linear(x, gate, c_.n_experts);  // (T, X)
     const Route route = moe_route(scores, {.k = c_.n_used, .score = "softmax", .renormalise = true});
-    const auto stack = [&](const char* hf, const std::string& gguf) {  // (X, F, E) or (X, E, F)
-      return Weight(w(std::string("block_sparse_moe.experts.{e}.") + hf, gguf + "_exps"))
-          .or_named(w("", gguf + ".{e}"))
-          .experts(c_.n_experts);
-    };
-    return moe_ffn(x, route,
-                   {.gate = stack("w1", "ffn_gate"), .up = stack("w3", "ffn_up"), .down = stack("w2", "ffn_down")},
-                   c_.n_experts, c_.d_ff, c_.act);
+    const ExpertWords words = {.gate = "w1", .up = "w3", .down = "w2"};
+    return moe_ffn(x, route, expert_weights(w, "block_sparse_moe.experts.", c_.n_experts, c_.d_ff, words), c_.n_experts,
+                   c_.d_ff, c_.act);
   }
 
   Config c_;

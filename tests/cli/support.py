@@ -7,12 +7,16 @@ import pathlib
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import unittest
 
 TENON = os.environ["TENON"]
 PLUGINS = pathlib.Path(os.environ["TENON_PLUGINS"])
 GOLDEN = pathlib.Path(os.environ["TENON_SOURCE_DIR"]) / "tests" / "golden"
+sys.path.insert(0, str(GOLDEN))
+from checkpoints import Gguf, edit_safetensors  # noqa: E402
+
 DENSE = GOLDEN / "llama"
 EXPERTS = GOLDEN / "mixtral"
 ENCODER = GOLDEN / "modernbert"
@@ -74,76 +78,6 @@ class Case(unittest.TestCase):
         path = self.folder / "model.gguf"
         gguf.write(path)
         return path
-
-
-def edit_safetensors(path, edit):
-    data = path.read_bytes()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
-    body = bytearray(data[8 + size:])
-    edit(header, body)
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
-
-
-SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-
-
-class Gguf:
-    """A GGUF v3 file taken apart: `kv` key -> (type, value), `tensors` name -> [dims, type, offset], the data's bytes."""
-
-    def __init__(self, path):
-        self.raw, self.at = path.read_bytes(), 8
-        n_tensors, n_kv = self.take("Q"), self.take("Q")
-        self.kv, self.tensors = {}, {}
-        for _ in range(n_kv):
-            key, kind = self.text(), self.take("I")
-            self.kv[key] = (kind, self.value(kind))
-        for _ in range(n_tensors):
-            name = self.text()
-            dims = [self.take("Q") for _ in range(self.take("I"))]
-            self.tensors[name] = [dims, self.take("I"), self.take("Q")]
-        self.data = self.raw[(self.at + 31) // 32 * 32:]
-
-    def take(self, code):
-        value = struct.unpack_from("<" + code, self.raw, self.at)[0]
-        self.at += struct.calcsize("<" + code)
-        return value
-
-    def text(self):
-        size = self.take("Q")
-        self.at += size
-        return self.raw[self.at - size:self.at]
-
-    def value(self, kind):
-        if kind == 8:
-            return self.text()
-        if kind == 9:
-            element, count = self.take("I"), self.take("Q")
-            return element, [self.value(element) for _ in range(count)]
-        return self.take(SCALARS[kind])
-
-    def write(self, path):
-        def text(b):
-            return struct.pack("<Q", len(b)) + b
-
-        def value(kind, v):
-            if kind == 8:
-                return text(v)
-            if kind == 9:
-                return struct.pack("<IQ", v[0], len(v[1])) + b"".join(value(v[0], x) for x in v[1])
-            return struct.pack("<" + SCALARS[kind], v)
-
-        out = b"GGUF" + struct.pack("<IQQ", 3, len(self.tensors), len(self.kv))
-        for key, (kind, v) in self.kv.items():
-            out += text(key) + struct.pack("<I", kind) + value(kind, v)
-        for name, (dims, kind, offset) in self.tensors.items():
-            out += text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, offset)
-        out += b"\0" * (-len(out) % 32)
-        path.write_bytes(out + self.data)
-
-    def set(self, key, kind, value):
-        self.kv[key.encode()] = (kind, value)
 
 
 def read_npy(path):

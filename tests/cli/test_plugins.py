@@ -36,6 +36,15 @@ class Drop_in(Case):
             with self.subTest(model=model.name):
                 self.refused("run", model, "--tokens", "1", "-n", "1", "--plugin-dir", folder, names=[name, "llama"])
 
+    def test_list_as_a_table(self):
+        plugins = self.works("plugin", "list", "--json").json()
+        rows = self.works("plugin", "list", "--markdown").stdout.decode().splitlines()
+        self.assertEqual({row.count("|") for row in rows}, {7})
+        for plugin, row in zip(plugins, rows[2:], strict=True):
+            names = [name for kind in plugin["architectures"].values() for name in kind]
+            for name in (plugin["id"], *names):
+                self.assertIn(f"`{name}`", row)
+
     def test_no_plugins_at_all(self):
         self.refused("run", DENSE / "hf", "--tokens", "1", "-n", "1", "--plugin-dir", self.folder, names=["LlamaForCausalLM"])
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "commands.hpp"
 #include "options.hpp"
@@ -13,6 +14,8 @@ namespace {
 struct InspectOptions {
   PluginOptions plugins;
   std::string model, arch, tensor, out;
+  std::optional<int64_t> state;
+  bool exact = false;
 };
 
 constexpr size_t kShownElements = 8, kShownBytes = 160;
@@ -40,7 +43,7 @@ void print_text(const api::Inspection& found) {
                                  : fmt::format("plugin {}\n", found.plugin));
 }
 
-Value inspection_value(api::Inspection found) {
+Value::Object inspection_value(api::Inspection found) {
   Value::Array tensors;
   for (api::TensorInfo& t : found.tensors)
     tensors.push_back(Value::Object{{"name", std::move(t.name)},
@@ -55,6 +58,42 @@ Value inspection_value(api::Inspection found) {
                        {"plugin_error", served ? Value() : Value(found.plugin_error)}};
 }
 
+void print_states(const std::vector<StateLine>& lines, int64_t n_tokens) {
+  uint64_t sum = 0;
+  write_out(fmt::format("state of a sequence of {} tokens\n", n_tokens));
+  for (const StateLine& l : lines) {
+    const std::string window = l.window > 0 ? fmt::format(" of the last {}", l.window) : "";
+    write_out(fmt::format("  {}{}: {} states, {} bytes a token, {} fixed, {} held in {} pages\n",
+                          state_kind_name(l.kind), window, l.states, l.bytes_per_token, l.bytes_fixed, l.bytes,
+                          l.pages));
+    sum += l.bytes;
+  }
+  write_out(fmt::format("  {} bytes\n", sum));
+}
+
+Value states_value(const std::vector<StateLine>& lines, int64_t n_tokens, bool exact) {
+  Value::Array kinds;
+  uint64_t sum = 0;
+  for (const StateLine& l : lines) {
+    kinds.push_back(Value::Object{{"kind", std::string(state_kind_name(l.kind))},
+                                  {"window", l.window},
+                                  {"states", l.states},
+                                  {"bytes_per_token", static_cast<int64_t>(l.bytes_per_token)},
+                                  {"bytes_fixed", static_cast<int64_t>(l.bytes_fixed)},
+                                  {"pages", l.pages},
+                                  {"bytes", static_cast<int64_t>(l.bytes)}});
+    sum += l.bytes;
+  }
+  return Value::Object{
+      {"tokens", n_tokens}, {"exact", exact}, {"kinds", std::move(kinds)}, {"bytes", static_cast<int64_t>(sum)}};
+}
+
+/// What was asked for beside the list of contents.
+std::vector<StateLine> states(const InspectOptions& o, const std::filesystem::path& path) {
+  if (!o.state) return {};
+  return api::state_sizes(path, o.plugins.paths(), o.arch, *o.state, o.exact);
+}
+
 int run(const InspectOptions& o) {
   if (o.tensor.empty() != o.out.empty()) fail(ErrorCode::usage, "[inspect] --tensor and -o belong together");
   const std::filesystem::path path = resolve_model(o.model);
@@ -62,11 +101,16 @@ int run(const InspectOptions& o) {
     api::write_npy(o.out, api::read_tensor(path, o.tensor));
     return 0;
   }
+  const std::vector<StateLine> lines = states(o, path);
   api::Inspection found = api::inspect(path, o.plugins.paths(), o.arch);
-  if (o.plugins.json)
-    write_out(to_json(inspection_value(std::move(found))) + "\n");
-  else
+  if (!o.plugins.json) {
     print_text(found);
+    if (o.state) print_states(lines, *o.state);
+    return 0;
+  }
+  Value::Object all = inspection_value(std::move(found));
+  if (o.state) all.emplace_back("state", states_value(lines, *o.state, o.exact));
+  write_out(to_json(Value(std::move(all))) + "\n");
   return 0;
 }
 
@@ -79,6 +123,10 @@ void add_inspect(CLI::App& app, Commands& commands) {
       ->required();
   c->add_option("--tensor", o->tensor, "Write this stored tensor as float32")->type_name("NAME");
   c->add_option("-o,--output", o->out, "The .npy file to write")->type_name("FILE");
+  c->add_option("--state", o->state, "Also what a sequence of so many tokens keeps, by kind of state")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
+  c->add_flag("--exact", o->exact, "With --state: keys and values in f32");
   c->add_option("--arch", o->arch, "Use the plugin of this id")->type_name("ID");
   add_plugin_options(*c, o->plugins);
   commands.emplace_back(c, [o] { return run(*o); });

@@ -1,6 +1,7 @@
 // tenon plugin list, tenon plugin info: which plugins are there and what their files say, without running them.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "commands.hpp"
@@ -13,6 +14,7 @@ namespace {
 struct PluginCommand {
   PluginOptions plugins;
   std::string which;
+  bool markdown = false;
 };
 
 std::string text_of(const Value& object, std::string_view key) {
@@ -33,8 +35,34 @@ std::string names_of(const Value& plugin) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+/// The names of one kind as a cell of a table: "`a`, `b`", or nothing.
+std::string cell(const Value& plugin, std::string_view kind) {
+  std::string text;
+  if (const Value* list = plugin.find_path(fmt::format("architectures.{}", kind)); list && list->is_array())
+    for (const Value& name : list->as_array())
+      text += fmt::format("{}`{}`", text.empty() ? "" : ", ", name.as_string());
+  return text;
+}
+
+/// What the plugins that can be loaded serve, as plugins/README.md has it.
+void write_table(const Value& plugins) {
+  write_out("| plugin | config.json architectures | config.json model_type | GGUF architecture | formats | ABI |\n");
+  write_out("|---|---|---|---|---|---|\n");
+  for (const Value& p : plugins.as_array()) {
+    if (text_of(p, "status") != "ok") continue;
+    const std::string hf = cell(p, "hf"), type = cell(p, "model_type"), gguf = cell(p, "gguf");
+    const bool folder = !hf.empty() || !type.empty(), file = !gguf.empty();
+    write_out(fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", text_of(p, "id"), hf, type, gguf,
+                          folder && file ? "safetensors, GGUF" : (folder ? "safetensors" : "GGUF"), text_of(p, "abi")));
+  }
+}
+
 int list(const PluginCommand& o) {
   const Value plugins = api::list_plugins(o.plugins.paths());
+  if (o.markdown) {
+    write_table(plugins);
+    return 0;
+  }
   if (o.plugins.json) {
     write_out(to_json(plugins) + "\n");
     return 0;
@@ -62,6 +90,7 @@ void add_plugin(CLI::App& app, Commands& commands) {
   plugin->require_subcommand(1);
   auto l = std::make_shared<PluginCommand>();
   CLI::App* list_command = plugin->add_subcommand("list", "All plugins found, refused ones with their reason");
+  list_command->add_flag("--markdown", l->markdown, "The names that each one serves, as a Markdown table");
   add_plugin_options(*list_command, l->plugins);
   commands.emplace_back(list_command, [l] { return list(*l); });
   auto i = std::make_shared<PluginCommand>();

@@ -155,7 +155,9 @@ typedef struct tn_weight {
   const char* name;     /* logical name, unique within the description; by convention the HF name */
   const int64_t* shape; /* row-major; linear weights are [out, in], expert stacks [experts, out, in] */
   uint32_t rank, shard;
-  const char* tie_to; /* logical name of an earlier weight used when no source is stored, or NULL */
+  /* logical name of an earlier weight used when no source is stored, or NULL; a config.json whose tie_word_embeddings
+   * is false allows no tie */
+  const char* tie_to;
   const tn_wsrc* const* src;
   uint32_t n_src, reserved0;
 } tn_weight;

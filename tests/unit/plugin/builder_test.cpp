@@ -223,6 +223,52 @@ TEST_CASE("the first failure poisons the builder and names its place") {
   }
 }
 
+TEST_CASE("a config.json that ties nothing has no tied weight") {
+  const auto head = [](const char* config) {
+    MemoryCheckpoint c(Format::safetensors, parse_json(config, "test"));
+    c.add("w", {2, 3});
+    const tn_meta meta(c);
+    tn_build b(meta, "test");
+    const char *w[] = {"w"}, *gone[] = {"head.weight"};
+    declare(b, "w", {2, 3}, {source(TN_FORMAT_SAFETENSORS, w, 1)});
+    const tn_wt id = declare(b, "head", {2, 3}, {source(TN_FORMAT_SAFETENSORS, gone, 1)}, 0, "w");
+    return id ? std::string("tied") : b.error;
+  };
+  CHECK(head("{}") == "tied");
+  CHECK(head(R"({"tie_word_embeddings": true})") == "tied");
+  CHECK(contains(head(R"({"tie_word_embeddings": false})"), "head.weight is not stored"));
+  CHECK(
+      contains(head(R"({"tie_word_embeddings": true, "text_config": {"tie_word_embeddings": false}})"), "not stored"));
+  CHECK(head(R"({"tie_word_embeddings": false, "text_config": {"n": 1}})") == "tied");
+}
+
+TEST_CASE("errors of joined and grouped tensors name the stored ones") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("a", {4, 2});
+  c.add("b", {4, 2});
+  c.add("narrow", {4, 1});
+  const tn_meta meta(c);
+  const auto error = [&](std::vector<const char*> names, tn_xform step, std::vector<int64_t> shape) {
+    tn_build b(meta, "test");
+    declare(b, "w", std::move(shape),
+            {source(TN_FORMAT_SAFETENSORS, names.data(), static_cast<uint32_t>(names.size()), &step, 1)});
+    return b.error;
+  };
+  CHECK(contains(error({"a", "b", "narrow"}, {TN_X_STACK, 0, {}, 0}, {3, 4, 2}), "a [4, 2] and narrow [4, 1]"));
+  CHECK(contains(error({"a", "narrow"}, {TN_X_CONCAT, 0, {}, 0}, {8, 2}), "a [4, 2] and narrow [4, 1]"));
+  CHECK(contains(error({"a", "b"}, {TN_X_CONCAT, 0, {}, 0}, {9, 2}), "a + b makes"));
+  CHECK(contains(error({"narrow"}, {TN_X_RESHAPE, 0, {}, 0}, {3, 2}), "from narrow]"));
+
+  tn_build b(meta, "test");
+  const char* a[] = {"a"};
+  const tn_xform first = {TN_X_SLICE, 0, {0, 1, 2, 0}, 0}, second = {TN_X_SLICE, 0, {1, 1, 2, 0}, 0};
+  b.ignored_tensors = {"b", "narrow"};
+  declare(b, "first of each", {2, 2}, {source(TN_FORMAT_SAFETENSORS, a, 1, &first, 1)});
+  CHECK(b.uncovered_tensors() == std::vector<std::string>{"a (2 of its 4 rows)"});
+  declare(b, "second of each", {2, 2}, {source(TN_FORMAT_SAFETENSORS, a, 1, &second, 1)});
+  CHECK(b.uncovered_tensors().empty());
+}
+
 TEST_CASE("states: kinds, shapes, and what a host refuses") {
   MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
   const tn_meta meta(c);
