@@ -163,7 +163,7 @@ class KimiLinear final : public Decoder {
     const auto part = [&](const std::string& name) {  // (T, H, K)
       const Weight filter = Weight(w("self_attn." + name + "_conv1d", "ssm_conv1d_" + name)).step(kFlat);
       const Tensor rows = g.linear(x, w("self_attn." + name + "_proj", "attn_" + name), H * K);
-      return g.split_heads(causal_conv1d(rows, filter, {i, c_.kernel, "silu", Bias::none, name}), H);
+      return g.split_heads(causal_conv1d(rows, filter, {i, c_.kernel, c_.act, Bias::none, name}), H);
     };
     const auto low_rank = [&](const std::string& name) {  // (T, H * K)
       const Tensor low = g.linear(x, w("self_attn." + name + "_a_proj", "ssm_" + name + "_a"), K);
