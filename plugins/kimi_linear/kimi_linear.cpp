@@ -2,7 +2,6 @@
 // positions, and a sparse mixture of experts behind each (Kimi Team 2025, arXiv 2510.26692). Kimi-Linear-48B-A3B.
 // Written from transformers' modeling_kimi_linear.py and the authors' modeling_kimi.py; revision in
 // tests/golden/kimi_linear/SOURCE.md. Not here: rotated or query-compressed latent attention (deepseek).
-#include <algorithm>
 #include <tenon/blocks/causal_conv.hpp>
 #include <tenon/blocks/delta_rule.hpp>
 #include <tenon/blocks/experts.hpp>
@@ -73,13 +72,17 @@ struct Config {  // quoted words are config.json's own and GGUF's own
     std::vector<bool> out;
     for (int64_t n : m.ints(heads)) out.push_back(n > 0);
     if (m.is_gguf()) return checked_layers(m, heads, out, n_layers);
-    out.resize(static_cast<size_t>(n_layers));
-    for (int64_t i = 1; i <= n_layers; ++i) {
-      out[static_cast<size_t>(i - 1)] = std::ranges::count(at, i) > 0;
-      if (std::ranges::count(at, i) + std::ranges::count(not_at, i) != 1)
-        throw Refusal("[config] layer " + std::to_string(i) + " is not in one of " + m.name(full) + " and " +
-                      m.name(others));
-    }
+    if (static_cast<int64_t>(at.size() + not_at.size()) != n_layers)
+      throw Refusal("[config] " + m.name(full) + " and " + m.name(others) + " have " +
+                    std::to_string(at.size() + not_at.size()) + " entries for " + std::to_string(n_layers) + " layers");
+    out.resize(at.size() + not_at.size());
+    std::vector<bool> seen(out.size());
+    for (const bool is_full : {true, false})
+      for (const int64_t layer : is_full ? at : not_at) {
+        const auto i = static_cast<size_t>(layer - 1);
+        if (layer < 1 || layer > n_layers || seen[i]) m.refuse_range(is_full ? full : others, std::to_string(layer));
+        seen[i] = true, out[i] = is_full;
+      }
     return out;
   }
 
@@ -160,7 +163,7 @@ class KimiLinear final : public Decoder {
     const auto part = [&](const std::string& name) {  // (T, H, K)
       const Weight filter = Weight(w("self_attn." + name + "_conv1d", "ssm_conv1d_" + name)).step(kFlat);
       const Tensor rows = g.linear(x, w("self_attn." + name + "_proj", "attn_" + name), H * K);
-      return g.split_heads(causal_conv1d(rows, filter, {i, c_.kernel, "silu", Bias::none, name}), H);
+      return g.split_heads(causal_conv1d(rows, filter, {i, c_.kernel, c_.act, Bias::none, name}), H);
     };
     const auto low_rank = [&](const std::string& name) {  // (T, H * K)
       const Tensor low = g.linear(x, w("self_attn." + name + "_a_proj", "ssm_" + name + "_a"), K);

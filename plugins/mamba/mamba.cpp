@@ -58,7 +58,7 @@ struct Config {  // quoted words are config.json's own and GGUF's own; the autho
 
   int64_t n_layers, d_model, n_vocab, n_ctx, kernel, d_inner, d_state, rank;
   double eps, mixer_eps = 0;
-  std::string act;
+  std::string act;  // of the convolution; gates are SiLU whatever it says
   Bias conv_bias, proj_bias;
   bool norm_dt_b_c = false;
 };
@@ -96,7 +96,7 @@ class Mamba final : public Decoder {
     const Weight a = Weight(w("mixer.A_log", "ssm_a")).whole_name().hf_step(TN_X_NEG_EXP);
     const Weight d = Weight(w("mixer.D", "ssm_d")).whole_name();
     const Tensor y = ssm_scan(i, {u, dt, b, c}, a, d);  // (T, E)
-    return g.linear(g.glu(g.slice(xz, E, E), y, c_.act), w("mixer.out_proj", "ssm_out"), c_.d_model, c_.proj_bias);
+    return g.linear(g.glu(g.slice(xz, E, E), y, "silu"), w("mixer.out_proj", "ssm_out"), c_.d_model, c_.proj_bias);
   }
 
   Tensor normed(Graph& g, Tensor x) const { return c_.norm_dt_b_c ? g.rms_norm(x, c_.mixer_eps) : x; }

@@ -76,7 +76,7 @@ struct Config {  // quoted words are config.json's own and GGUF's own; the autho
 
   int64_t n_layers, d_model, n_vocab, n_ctx, kernel, d_state, n_groups, d_inner, n_heads;
   double eps, min_step = 0, max_step = HUGE_VAL;
-  std::string act;
+  std::string act;  // of the convolution; gates are SiLU whatever it says
   Bias conv_bias, proj_bias;
 };
 
@@ -118,7 +118,7 @@ class Mamba2 final : public Decoder {
     const Weight a = Weight(w("mixer.A_log", "ssm_a")).whole_name().hf_step(TN_X_NEG_EXP).step(flat);
     const Weight d = Weight(w("mixer.D", "ssm_d")).whole_name().step(flat);
     Tensor y = g.merge_heads(ssd_scan(i, {u, dt, b, c}, a, d));  // (T, E)
-    y = g.glu(g.slice(zxbcdt, 0, E), y, c_.act);
+    y = g.glu(g.slice(zxbcdt, 0, E), y, "silu");
     y = group_rms_norm(y, G, Weight(w("mixer.norm", "ssm_norm")).step(flat), c_.eps);
     return g.linear(y, w("mixer.out_proj", "ssm_out"), c_.d_model, c_.proj_bias);
   }
