@@ -37,6 +37,7 @@ struct Config : Dims {  // quoted words are config.json's own and GGUF's own
     if (m.get_text({nullptr, "rope.scaling.type"}, "none") != "none")
       throw Refusal("[config] rope.scaling.type is " + m.get_text({nullptr, "rope.scaling.type"}, "") + ", not none");
     m.ignore({nullptr, "attention.layer_norm_rms_epsilon"}, "the same as attention.layer_norm_epsilon");
+    m.ignore({"layer_norm_eps"}, "norm_eps is the one that is used");
     m.ignore({"global_attn_every_n_layers"}, "layer_types is the newer word");
     m.ignore({"layer_norm_eps"}, "of its ancestors: norm_eps is read");
     m.ignore({"position_embedding_type"}, "of its ancestors: positions are rotations here");

@@ -7,7 +7,7 @@ set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx5
 if(TENON_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # Everything is inlined here: checks as calls, and none of pointers and scopes, compile in half a minute instead of ten.
   foreach(flags avx2_flags avx512_flags)
-    list(APPEND ${flags} -fno-sanitize-address-use-after-scope "SHELL:--param asan-instrumentation-with-call-threshold=0"
+    list(APPEND ${flags} -fno-sanitize-address-use-after-scope --param=asan-instrumentation-with-call-threshold=0
       -fno-sanitize=null,alignment,object-size,pointer-overflow)
   endforeach()
 endif()
