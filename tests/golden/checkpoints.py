@@ -72,9 +72,6 @@ class Gguf:
         return self.kv[b"general.architecture"][1].decode()
 
 
-DTYPES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I32": 4, "I64": 8, "U8": 1, "I8": 1, "F8_E4M3": 1}
-
-
 class Folder:
     """A model directory: `config` and `tensors` name -> [dtype, shape, bytes], of all files together."""
 
@@ -139,7 +136,7 @@ def edit_safetensors(path, edit):
 
 class Table:
     """A GGUF as a table of tensors, like Folder: `tensors` name -> [type, shape, bytes], `kv` as in Gguf. Written with
-    fresh offsets. F32, F16 and BF16 tensors only."""
+    fresh offsets. Bytes of types in blocks may end with the padding behind them."""
 
     WIDTH = {F32: 4, F16: 2, BF16: 2}
 
@@ -147,9 +144,11 @@ class Table:
         self.file = Gguf(path)
         self.kv = self.file.kv
         self.tensors = {}
+        begins = sorted(t[2] for t in self.file.tensors.values())
+        ends = dict(zip(begins, [*begins[1:], len(self.file.data)]))
         for name, (dims, kind, offset) in self.file.tensors.items():
-            size = math.prod(dims) * self.WIDTH[kind]
-            self.tensors[name.decode()] = [kind, dims[::-1], self.file.data[offset:offset + size]]
+            end = offset + math.prod(dims) * self.WIDTH[kind] if kind in self.WIDTH else ends[offset]
+            self.tensors[name.decode()] = [kind, dims[::-1], self.file.data[offset:end]]
 
     def write(self, path):
         data, table = bytearray(), {}

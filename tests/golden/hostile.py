@@ -11,6 +11,7 @@ import argparse
 import concurrent.futures
 import copy
 import fnmatch
+import math
 import os
 import pathlib
 import subprocess
@@ -20,7 +21,6 @@ import tempfile
 import checkpoints
 from checkpoints import F32
 
-WIDTHS = {**checkpoints.DTYPES, **checkpoints.Table.WIDTH}
 REAL, INT = 6, 4
 WOBBLE = "attention_wobble"
 TIED_IN_GGUF = "output.weight"  # without it the embedding is the head, as the format has it
@@ -52,16 +52,18 @@ def missing(name):
 
 
 def narrower(name):
-    """One step less along the last axis (of a tensor that has one step only: one more)."""
+    """One step less along the last axis (of a tensor that has one step only: one more); of blocks along the first."""
     def edit(model):
         kind, shape, data = model.tensors[name]
-        width = WIDTHS[kind]
+        width, rest = divmod(len(data), math.prod(shape))
         last, row = shape[-1], shape[-1] * width
-        if last == 1:
+        if rest:
+            model.tensors[name] = [kind, [shape[0] - 1, *shape[1:]], data[:len(data) // shape[0] * (shape[0] - 1)]]
+        elif last == 1:
             model.tensors[name] = [kind, [*shape[:-1], 2], data + data]
-            return
-        rows = [data[i:i + row - width] for i in range(0, len(data), row)]
-        model.tensors[name] = [kind, [*shape[:-1], last - 1], b"".join(rows)]
+        else:
+            rows = [data[i:i + row - width] for i in range(0, len(data), row)]
+            model.tensors[name] = [kind, [*shape[:-1], last - 1], b"".join(rows)]
     return edit
 
 

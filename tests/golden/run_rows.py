@@ -173,25 +173,30 @@ def run_real():
         real_case(case, ARGS.model, [], REAL_FAST)
 
 
-parser = argparse.ArgumentParser()
-parser.add_argument("tenon")
-kinds = parser.add_subparsers(required=True)
-for kind, run in (("row", run_row), ("same", run_same), ("quant", run_quant), ("real", run_real)):
-    sub = kinds.add_parser(kind)
-    sub.set_defaults(run=run)
-    if kind == "real":
-        sub.add_argument("golden", type=pathlib.Path)
-        sub.add_argument("model", type=pathlib.Path)
-        continue
-    sub.add_argument("dir", type=pathlib.Path)
-    if kind == "row":
-        sub.add_argument("format", choices=("hf", "gguf"))
-        sub.add_argument("--backend")
-        sub.add_argument("--brief", action="store_true")
-        sub.add_argument("--differs", action="store_true")
-    if kind == "quant":
-        sub.add_argument("type")
-ARGS = parser.parse_args()
-ARGS.run()
-print("holds" if not failures else f"{len(failures)} check(s) do not hold: {'; '.join(failures)}")
-sys.exit(1 if failures else 0)
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("tenon")
+    kinds = parser.add_subparsers(required=True)
+    for kind, run in (("row", run_row), ("same", run_same), ("quant", run_quant), ("real", run_real)):
+        sub = kinds.add_parser(kind)
+        sub.set_defaults(run=run)
+        if kind == "real":
+            sub.add_argument("golden", type=pathlib.Path)
+            sub.add_argument("model", type=pathlib.Path)
+            continue
+        sub.add_argument("dir", type=pathlib.Path)
+        if kind == "row":
+            sub.add_argument("format", choices=("hf", "gguf"))
+            sub.add_argument("--backend")
+            sub.add_argument("--brief", action="store_true")
+            sub.add_argument("--differs", action="store_true")
+        if kind == "quant":
+            sub.add_argument("type")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    ARGS = arguments()
+    ARGS.run()
+    print("holds" if not failures else f"{len(failures)} check(s) do not hold: {'; '.join(failures)}")
+    sys.exit(1 if failures else 0)
