@@ -66,6 +66,7 @@ class Weight {
     return std::move(*this).hf_step(x);
   }
   Weight hf_step(const tn_xform& x) && { return spellings_.back().hf_steps.push_back(x), std::move(*this); }
+  Weight gguf_step(const tn_xform& x) && { return spellings_.back().gguf_steps.push_back(x), std::move(*this); }
   Weight hf_step(uint32_t op, double f = 0) && { return std::move(*this).hf_step({op, 0, {}, f}); }
 
  private:
