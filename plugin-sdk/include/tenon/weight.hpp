@@ -38,10 +38,6 @@ class Weight {
   Weight tied_to(const std::string& hf_name) && { return tied_ = hf_name + ".weight", std::move(*this); }
   /// A further spelling of the same weight, tried in order.
   Weight or_named(Names names) && { return spellings_.push_back({std::move(names)}), std::move(*this); }
-  /// A further spelling whose names are the tensors' own: nothing is appended to them.
-  Weight or_whole(Names names) && {
-    return spellings_.push_back({.names = std::move(names), .whole = true}), std::move(*this);
-  }
   /// What "{e}" in the names counts to.
   Weight experts(int64_t n) && { return n_experts_ = n, std::move(*this); }
   /// The names are the tensors' own: nothing is appended to them.
@@ -74,7 +70,6 @@ class Weight {
   struct Spelling {
     Names names;
     std::vector<tn_xform> rows = {}, hf_rows = {}, hf_steps = {}, gguf_steps = {};
-    bool whole = false;
   };
   /// Its logical name: the HF name where there is one, with the rows that it is of a fused tensor.
   std::string logical_name(const char* suffix) const {
