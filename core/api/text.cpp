@@ -14,8 +14,17 @@ std::optional<std::tm> time_of(const std::string& text) {
 
 }  // namespace
 
+/// A tokenizer's file, or a folder that holds nothing else to load.
+static bool is_bare_tokenizer(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  if (std::filesystem::is_directory(path))
+    return !std::filesystem::exists(path / "config.json") &&
+           (std::filesystem::exists(path / "tokenizer.json") || std::filesystem::exists(path / "tokenizer.model"));
+  return path.extension() == ".json" || path.extension() == ".model" || name.find(".model.") != std::string::npos;
+}
+
 Text Text::load(const std::filesystem::path& path) {
-  if (path.extension() != ".json" || std::filesystem::is_directory(path)) {
+  if (!is_bare_tokenizer(path)) {
     const auto checkpoint = Checkpoint::open(path);
     return of(*checkpoint, Tokenizer::from_checkpoint(*checkpoint));
   }

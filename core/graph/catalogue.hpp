@@ -112,6 +112,7 @@ struct RopeSpec {
   double beta_fast = 32, beta_slow = 1;              // yarn
   bool truncate = true;                              // yarn: floor and ceil of the correction dims
   double magnitude = 1;                              // of cos and sin; already resolved by the plugin
+  double long_magnitude = 1;                         // the same where longrope's long factors are
   std::vector<double> short_factors, long_factors;   // longrope, n_rot/2 each
 };
 RopeSpec rope_spec(const Node& node);
@@ -127,6 +128,9 @@ std::vector<float> rope_inv_freq(const RopeSpec& spec, std::span<const float> fr
 bool rope_depends_on_length(const RopeSpec& spec);
 /// Planned lengths of the same choice have the same frequencies.
 double rope_choice(const RopeSpec& spec, int64_t planned_len);
+
+/// What cos and sin are multiplied by.
+double rope_magnitude(const RopeSpec& spec, int64_t planned_len);
 
 /// tenon.attention/1
 struct AttentionSpec {

@@ -62,6 +62,11 @@ double rope_choice(const RopeSpec& spec, int64_t planned_len) {
   return spec.scaling == RopeScaling::longrope && planned_len > spec.original_ctx ? 1 : 0;
 }
 
+double rope_magnitude(const RopeSpec& spec, int64_t planned_len) {
+  const bool is_long = spec.scaling == RopeScaling::longrope && planned_len > spec.original_ctx;
+  return is_long ? spec.long_magnitude : spec.magnitude;
+}
+
 std::vector<float> rope_inv_freq(const RopeSpec& spec, std::span<const float> freq_factors, int64_t planned_len) {
   const double base = spec.scaling == RopeScaling::dynamic ? dynamic_base(spec, planned_len) : spec.base;
   const std::vector<double>& factors = planned_len > spec.original_ctx ? spec.long_factors : spec.short_factors;

@@ -167,6 +167,16 @@ HostTensor pick_rows(const HostTensor& t, const Xform& x, std::string_view what)
   return out;
 }
 
+/// `run` bytes of each expert, one of which begins each `stride` bytes, stay where they are.
+HostTensor apart(const HostTensor& t, const std::byte* from, uint64_t run, uint64_t stride, Shape shape) {
+  std::vector<const std::byte*> begins;
+  for (int64_t e = 0; e < shape[0]; ++e) begins.push_back(from + static_cast<uint64_t>(e) * stride);
+  HostTensor out = t;
+  out.shape = std::move(shape), out.data = from, out.bytes = run * begins.size();
+  out.parts = std::make_shared<const std::vector<const std::byte*>>(std::move(begins));
+  return out;
+}
+
 HostTensor slice(const HostTensor& stored, const Xform& x, Shape shape, std::string_view what) {
   const auto axis = static_cast<size_t>(x.axis);
   std::vector<int64_t> stride = strides_of(stored.shape);
@@ -186,6 +196,7 @@ HostTensor slice(const HostTensor& stored, const Xform& x, Shape shape, std::str
     out.shape = std::move(shape), out.data = from, out.bytes = run;
     return out;
   }
+  if (axis == 1 && shape.size() == 3 && x.a[2] <= 1) return apart(t, from, run, group, std::move(shape));
   HostTensor out = copy_of_shape(t, std::move(shape), what);
   for (std::byte* to = out.mutable_data(); to < out.data + out.bytes; to += run, from += group)
     std::memcpy(to, from, run);

@@ -122,10 +122,10 @@ void AddedTokens::split(std::string_view text, bool parse_special, std::vector<F
     at = end;
     if (token->single_word && inside_word(text, begin, end)) continue;
     if (token->lstrip) begin = space_before(text, begin, plain);
-    if (token->rstrip) at = end = space_after(text, end);
+    if (token->rstrip) end = space_after(text, end);  // in which further tokens are found all the same
     if (begin > plain) out.push_back({text.substr(plain, begin - plain), -1});
     out.push_back({text.substr(begin, end - begin), token->id});
-    plain = end;
+    plain = std::max(plain, end);
   }
   if (plain < text.size()) out.push_back({text.substr(plain), -1});
 }

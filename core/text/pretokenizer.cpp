@@ -111,7 +111,7 @@ void PreTokenizer::split(const Step& step, std::string_view piece, std::vector<s
   }
 }
 
-void PreTokenizer::operator()(std::string_view text, Words& words) const {
+void PreTokenizer::operator()(std::string_view text, Words& words, bool at_start) const {
   words.pieces.clear();
   words.owned.clear();
   if (text.empty()) return;
@@ -124,7 +124,7 @@ void PreTokenizer::operator()(std::string_view text, Words& words) const {
       if (step.pattern)
         split(step, before[i], words.pieces);
       else
-        step.rewrite(i, before[i], words);
+        step.rewrite(at_start && i == 0, before[i], words);
     }
   }
 }
@@ -139,7 +139,7 @@ void PreTokenizer::append_byte_level(const Value& json) {
   byte_level_ = true;
   if (json_bool(json, "add_prefix_space", true)) {
     Step step;
-    step.rewrite = [](size_t, std::string_view piece, Words& out) {
+    step.rewrite = [](bool, std::string_view piece, Words& out) {
       if (!piece.empty() && piece[0] == ' ') return out.pieces.push_back(piece);
       out.pieces.push_back(out.owned.emplace_back(" " + std::string(piece)));
     };
@@ -155,10 +155,10 @@ void PreTokenizer::append_metaspace(const Value& json) {
   std::string when = scheme && scheme->is_string() ? scheme->as_string() : "always";
   if (!json_bool(json, "add_prefix_space", true)) when = "never";
   Step step;
-  step.rewrite = [mark, when](size_t index, std::string_view piece, Words& out) {
+  step.rewrite = [mark, when](bool first, std::string_view piece, Words& out) {
     std::string text;
     for (char c : piece) c == ' ' ? text += mark : text += c;
-    const bool wanted = when == "always" || (when == "first" && index == 0);
+    const bool wanted = when == "always" || (when == "first" && first);
     if (wanted && text.compare(0, mark.size(), mark) != 0) text = mark + text;
     out.pieces.push_back(out.owned.emplace_back(std::move(text)));
   };

@@ -43,8 +43,9 @@ class PreTokenizer {
   static PreTokenizer from_pre_name(std::string_view name);
 
   void add_split(Pattern pattern, Behavior behavior, bool invert = false);
-  /// Cuts `text` into words; the views point into it or into words.owned.
-  void operator()(std::string_view text, Words& words) const;
+  /// Cuts `text` into words; the views point into it or into words.owned. `at_start`: the text is the beginning of what
+  /// is encoded.
+  void operator()(std::string_view text, Words& words, bool at_start = true) const;
   /// True when the words are to be spelled in bytes (a ByteLevel step was among them).
   bool byte_level() const { return byte_level_; }
 
@@ -53,7 +54,7 @@ class PreTokenizer {
     std::optional<Pattern> pattern;  // a split; otherwise a rewrite
     Behavior behavior = Behavior::isolated;
     bool invert = false;
-    std::function<void(size_t index, std::string_view piece, Words& out)> rewrite;
+    std::function<void(bool first, std::string_view piece, Words& out)> rewrite;
   };
   void append(const Value& json, int depth);
   void append_byte_level(const Value& json);

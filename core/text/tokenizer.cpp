@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
+#include "text/score_bpe.hpp"
 #include "text/tokenizer_build.hpp"
 #include "text/unicode.hpp"
 
@@ -77,7 +78,8 @@ std::string StreamDecoder::flush() {
   return out;
 }
 
-void BpeTokenizer::encode_plain(std::string_view text, bool parse_special, std::vector<int32_t>& out) const {
+void BpeTokenizer::encode_plain(std::string_view text, bool at_start, bool parse_special,
+                                std::vector<int32_t>& out) const {
   const std::string normalized = normalizer_.empty() ? std::string() : normalizer_(text);
   if (!normalizer_.empty()) text = normalized;
   std::vector<AddedTokens::Fragment> fragments;
@@ -91,8 +93,9 @@ void BpeTokenizer::encode_plain(std::string_view text, bool parse_special, std::
       out.push_back(fragment.id);
       continue;
     }
-    pre_(fragment.text, words);
-    for (std::string_view word : words.pieces) bpe_.encode(vocabulary_, word, out);
+    pre_(fragment.text, words, at_start && fragment.text.data() == text.data());
+    for (std::string_view word : words.pieces)
+      unmark_words_ ? bpe_.encode(vocabulary_, unmarked(word), out) : bpe_.encode(vocabulary_, word, out);
   }
 }
 
@@ -106,7 +109,7 @@ std::vector<int32_t> BpeTokenizer::encode(std::string_view text, const EncodeOpt
     if (fragment.id >= 0)
       out.push_back(fragment.id);
     else
-      encode_plain(fragment.text, options.parse_special, out);
+      encode_plain(fragment.text, fragment.text.data() == text.data(), options.parse_special, out);
   }
   if (options.add_special) out.insert(out.end(), suffix_.begin(), suffix_.end());
   return out;
@@ -145,20 +148,39 @@ std::shared_ptr<const Tokenizer> TokenizerBuilder::finish() {
   return t_;
 }
 
-std::shared_ptr<const Tokenizer> Tokenizer::from_checkpoint(const Checkpoint& checkpoint) {
-  if (checkpoint.format() == Format::gguf) return tokenizer_from_gguf(checkpoint);
-  const Value* json = checkpoint.side_json("tokenizer.json");
-  if (!json) fail(ErrorCode::not_found, "[tokenizer] no tokenizer.json in {}", checkpoint.path().string());
-  return tokenizer_from_json(*json, checkpoint.side_json("tokenizer_config.json"));
+namespace {
+
+constexpr const char *kJson = "tokenizer.json", *kModel = "tokenizer.model", *kConfig = "tokenizer_config.json";
+
+std::shared_ptr<const Tokenizer> from_model(const std::filesystem::path& path, const Value* config) {
+  return tokenizer_from_sentencepiece(read_file(path), path.filename().string(), config);
 }
 
-std::shared_ptr<const Tokenizer> Tokenizer::from_file(const std::filesystem::path& path) {
-  const Value json = parse_json(read_file(path), path.string());
-  const std::filesystem::path config = path.parent_path() / "tokenizer_config.json";
-  if (path.filename() != "tokenizer.json" || !std::filesystem::exists(config))
-    return tokenizer_from_json(json, nullptr);
-  const Value parsed = parse_json(read_file(config), config.string());
-  return tokenizer_from_json(json, &parsed);
+}  // namespace
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_checkpoint(const Checkpoint& checkpoint) {
+  if (checkpoint.format() == Format::gguf) return tokenizer_from_gguf(checkpoint);
+  const Value* config = checkpoint.side_json(kConfig);
+  if (const Value* json = checkpoint.side_json(kJson)) return tokenizer_from_json(*json, config);
+  const std::filesystem::path model = checkpoint.path() / kModel;
+  if (!std::filesystem::exists(model))
+    fail(ErrorCode::not_found, "[tokenizer] neither {} nor {} in {}", kJson, kModel, checkpoint.path().string());
+  return from_model(model, config);
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_file(const std::filesystem::path& given) {
+  std::filesystem::path path = given;
+  if (std::filesystem::is_directory(path)) path /= std::filesystem::exists(path / kJson) ? kJson : kModel;
+  const std::filesystem::path side = path.parent_path() / kConfig;
+  const bool named = path.filename() == kJson || path.filename() == kModel;
+  Value config;
+  if (named && std::filesystem::exists(side)) config = parse_json(read_file(side), side.string());
+  const Value* const beside = config.is_null() ? nullptr : &config;
+  const std::string bytes = read_file(path);
+  const size_t start = bytes.find_first_not_of(" \t\r\n");
+  if (start != std::string::npos && bytes[start] == '{')
+    return tokenizer_from_json(parse_json(bytes, path.string()), beside);
+  return tokenizer_from_sentencepiece(bytes, path.filename().string(), beside);
 }
 
 }  // namespace tenon

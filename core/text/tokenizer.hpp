@@ -30,7 +30,7 @@ class Tokenizer {
   /// Throws Error{not_found} when the checkpoint brings no vocabulary, Error{unsupported} naming a model, normalizer or
   /// pre-tokenizer that is not known, Error{bad_model} for a broken one.
   static std::shared_ptr<const Tokenizer> from_checkpoint(const Checkpoint& checkpoint);
-  /// A bare tokenizer.json.
+  /// A bare tokenizer.json or tokenizer.model, or a folder with one of them.
   static std::shared_ptr<const Tokenizer> from_file(const std::filesystem::path& path);
 
   virtual ~Tokenizer() = default;

@@ -1,4 +1,4 @@
-// Shared by the readers of tokenizer.json and of GGUF arrays: the tokenizer under construction.
+// Shared by the readers of tokenizer.json, tokenizer.model and GGUF arrays: the tokenizer under construction.
 #pragma once
 
 #include "text/tokenizer.hpp"
@@ -12,10 +12,11 @@ class BpeTokenizer final : public Tokenizer {
 
  private:
   friend class TokenizerBuilder;
-  void encode_plain(std::string_view text, bool parse_special, std::vector<int32_t>& out) const;
+  void encode_plain(std::string_view text, bool at_start, bool parse_special, std::vector<int32_t>& out) const;
   Normalizer normalizer_;
   PreTokenizer pre_;
   Bpe bpe_;
+  bool unmark_words_ = false;
 };
 
 /// Access to the parts while a reader fills them; finish() derives what follows from them.
@@ -30,6 +31,10 @@ class TokenizerBuilder {
   std::vector<int32_t>& prefix() { return t_->prefix_; }
   std::vector<int32_t>& suffix() { return t_->suffix_; }
   void strip_first_space(bool on) { t_->strip_first_space_ = on; }
+  /// The words that the pre-tokenizer leaves have U+2581 for spaces, of which the vocabulary knows nothing.
+  void unmark_words() { t_->unmark_words_ = true; }
+  /// As Tokenizer::token_to_id; -1 for no token.
+  int32_t find(std::string_view text) const { return t_->token_to_id(text).value_or(-1); }
 
   /// Registers a named special token ("bos_token"); ids outside the vocabulary are ignored.
   void name_token(const std::string& name, int32_t id);
@@ -43,8 +48,23 @@ class TokenizerBuilder {
   std::shared_ptr<BpeTokenizer> t_ = std::make_shared<BpeTokenizer>();
 };
 
+/// Ids that the file itself gives to the two; -1 for none.
+struct NamedIds {
+  int32_t bos = -1, eos = -1;
+};
+/// tokenizer_config.json's named special tokens and its add_bos_token and add_eos_token.
+void apply_tokenizer_config(TokenizerBuilder& builder, const Value& config, NamedIds ids);
+/// tokenizer_config.json's added_tokens_decoder.
+std::vector<AddedToken> added_tokens_decoder(const Value& config);
+/// An entry of it or of tokenizer.json's added_tokens.
+AddedToken added_token(const Value& entry, int32_t id, const char* place);
+
 std::shared_ptr<const Tokenizer> tokenizer_from_gguf(const Checkpoint& checkpoint);
 /// `config`: tokenizer_config.json, nullptr when there is none.
 std::shared_ptr<const Tokenizer> tokenizer_from_json(const Value& json, const Value* config);
+/// `bytes`: a SentencePiece model (tokenizer.model), named `place` in errors. Error{unsupported} for one that is no
+/// BPE.
+std::shared_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::string_view bytes, std::string_view place,
+                                                              const Value* config);
 
 }  // namespace tenon

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "text/score_bpe.hpp"
 #include "text/tokenizer_build.hpp"
 
 namespace tenon {
@@ -82,13 +83,7 @@ class GgufReader {
       const std::string& text = tokens[i].as_string();
       set_token(static_cast<int32_t>(i), text, kind_of(kinds, i), bytes);
     }
-    // Ordinary tokens first: where two share their bytes, merging has to find those.
-    for (const bool normal : {true, false})
-      for (int32_t i = 0; i < b_.vocabulary().size(); ++i) {
-        const TokenKind kind = b_.vocabulary().kind(i);
-        const bool indexed = kind != TokenKind::control && kind != TokenKind::unused && kind != TokenKind::byte;
-        if (indexed && (kind == TokenKind::normal) == normal) b_.vocabulary().index(i);
-      }
+    index_tokens(b_);
   }
 
   void set_token(int32_t i, const std::string& text, TokenKind kind, std::string& bytes) {
@@ -100,26 +95,9 @@ class GgufReader {
       b_.added().add({content, i, kind != TokenKind::user_defined});
     } else if (algorithm_ == Algorithm::byte_bpe) {
       b_.vocabulary().set(i, unspell_bytes(text, bytes) ? bytes : text, kind);
-    } else if (kind == TokenKind::byte) {
-      const auto byte = byte_token(text);
-      if (!byte) fail(ErrorCode::bad_model, "[tokenizer] token {} has the byte type but is spelled '{}'", i, text);
-      b_.vocabulary().set(i, std::string(1, static_cast<char>(*byte)), kind);
-      b_.bpe().set_byte(*byte, i);
     } else {
-      b_.vocabulary().set(i, unmarked(text), kind);
+      set_marked_token(b_, i, text, kind);
     }
-  }
-
-  // SentencePiece writes a space as U+2581; tokens are kept by their real bytes here.
-  static std::string unmarked(std::string_view text) {
-    static constexpr std::string_view kMark = "\xe2\x96\x81";
-    std::string out;
-    for (size_t at = 0; at < text.size();) {
-      const bool mark = text.compare(at, kMark.size(), kMark) == 0;
-      out += mark ? ' ' : text[at];
-      at += mark ? kMark.size() : 1;
-    }
-    return out;
   }
 
   void read_byte_bpe() {
@@ -159,23 +137,13 @@ class GgufReader {
   void read_score_bpe() {
     const Value::Array* scores = optional_array("tokenizer.ggml.scores", b_.vocabulary().size());
     if (!scores) fail(ErrorCode::bad_model, "[tokenizer] tokenizer.ggml.scores is missing");
-    std::vector<float> values;
-    values.reserve(scores->size());
-    for (const Value& v : *scores) values.push_back(v.is_number() ? static_cast<float>(v.as_double()) : 0.0f);
-    for (float& v : values)
-      if (!(v == v)) v = -1e30f;
-    Bpe::Options options;
-    options.symbols = Bpe::Symbols::characters;
-    options.by_score = options.byte_fallback = true;
-    options.unknown_id = id("tokenizer.ggml.unknown_token_id");
-    b_.bpe().configure(options);
-    b_.bpe().set_scores(std::move(values));
+    ScoreBpe how;
+    how.scores.reserve(scores->size());
+    for (const Value& v : *scores) how.scores.push_back(v.is_number() ? static_cast<float>(v.as_double()) : 0.0f);
+    how.unknown_id = id("tokenizer.ggml.unknown_token_id");
+    how.add_prefix = flag("tokenizer.ggml.add_space_prefix", true);
+    use_score_bpe(b_, std::move(how));
     traits_.add_bos = true;
-    b_.normalizer().add([](std::string_view s) { return unmarked(s); });
-    if (flag("tokenizer.ggml.add_space_prefix", true)) {
-      b_.strip_first_space(true);
-      b_.normalizer().add([](std::string_view s) { return s.empty() ? std::string() : " " + std::string(s); });
-    }
   }
 
   void read_special() {

@@ -1,6 +1,7 @@
 // A tokenizer from tokenizer.json (Hugging Face tokenizers' own serialisation), with tokenizer_config.json beside it.
 #include "base/error.hpp"
 #include "text/json_fields.hpp"
+#include "text/score_bpe.hpp"
 #include "text/tokenizer_build.hpp"
 
 namespace tenon {
@@ -8,6 +9,7 @@ namespace tenon {
 namespace {
 
 constexpr const char* kPlace = "tokenizer.json";
+constexpr const char* kMark = "\xe2\x96\x81";
 
 class JsonReader {
  public:
@@ -20,13 +22,16 @@ class JsonReader {
     if (name != "BPE") fail(ErrorCode::unsupported, "[tokenizer.json] model type '{}'", name);
     if (const Value* v = json_.find("normalizer")) b_.normalizer() = Normalizer::from_json(*v);
     if (const Value* v = json_.find("pre_tokenizer")) b_.pre() = PreTokenizer::from_json(*v);
-    if (!b_.pre().byte_level())
-      fail(ErrorCode::unsupported, "[tokenizer.json] BPE without the ByteLevel pre-tokenizer");
+    if (const Value* v = json_.find("decoder")) read_decoder(*v, 0);
+    if (!b_.pre().byte_level() && !marked_)
+      fail(ErrorCode::unsupported,
+           "[tokenizer.json] BPE with neither the ByteLevel pre-tokenizer nor U+2581 for spaces");
+    if (marked_) b_.unmark_words();
     read_vocabulary(model);
     read_merges(model);
     read_added();
     if (const Value* v = json_.find("post_processor")) read_post(*v, 0);
-    read_config();
+    if (config_) apply_tokenizer_config(b_, *config_, {});
     return b_.finish();
   }
 
@@ -46,29 +51,63 @@ class JsonReader {
       top = std::max<size_t>(top, id_of(json_member(t, "id", kPlace), "an added token") + 1u);
     b_.vocabulary().resize(top);
     b_.vocabulary().reserve_index(top);
-    std::string bytes;
-    for (const auto& [text, id] : vocab.as_object()) {
-      const int32_t i = static_cast<int32_t>(id.as_int());
-      b_.vocabulary().set(i, unspell_bytes(text, bytes) ? bytes : text, TokenKind::normal);
-      b_.vocabulary().index(i);
-    }
+    const bool byte_fallback = marked_ && json_bool(model, "byte_fallback", false);
+    for (const auto& [text, id] : vocab.as_object()) set_token(static_cast<int32_t>(id.as_int()), text, byte_fallback);
+    index_tokens(b_);
     Bpe::Options options;
+    options.symbols = marked_ ? Bpe::Symbols::characters : Bpe::Symbols::bytes;
+    options.byte_fallback = byte_fallback;
     options.ignore_merges = json_bool(model, "ignore_merges", false);
     options.fuse_unknown = json_bool(model, "fuse_unk", false);
     if (const Value* unk = model.find("unk_token"); unk && unk->is_string())
       if (const Value* id = vocab.find(unk->as_string())) options.unknown_id = static_cast<int32_t>(id->as_int());
     b_.bpe().configure(options);
-    for (int b = 0; b < 256; ++b) {
-      const char c = static_cast<char>(b);
-      b_.bpe().set_byte(static_cast<uint8_t>(b), b_.vocabulary().find({&c, 1}));
-    }
     for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
       if (const Value* v = model.find(key); v && v->is_string() && !v->as_string().empty())
         fail(ErrorCode::unsupported, "[tokenizer.json] model.{} '{}'", key, v->as_string());
   }
 
+  void set_token(int32_t id, const std::string& text, bool byte_fallback) {
+    if (marked_)
+      return set_marked_token(b_, id, text, byte_fallback && byte_token(text) ? TokenKind::byte : TokenKind::normal);
+    std::string bytes;
+    b_.vocabulary().set(id, unspell_bytes(text, bytes) ? bytes : text, TokenKind::normal);
+    if (b_.vocabulary().piece(id).size() == 1)
+      b_.bpe().set_byte(static_cast<uint8_t>(b_.vocabulary().piece(id)[0]), id);
+  }
+
+  /// What text becomes again: spaces from U+2581, and which of them is not the text's own.
+  void read_decoder(const Value& decoder, int depth) {
+    if (decoder.is_null()) return;
+    if (depth > 16) fail(ErrorCode::bad_model, "[tokenizer.json] decoder nested deeper than 16");
+    const std::string type = json_string(decoder, "type", kPlace);
+    if (type == "Sequence") {
+      for (const Value& d : json_array(decoder, "decoders", kPlace)) read_decoder(d, depth + 1);
+    } else if (type == "Metaspace") {
+      const Value* scheme = decoder.find("prepend_scheme");
+      const bool never = scheme && scheme->is_string() && scheme->as_string() == "never";
+      marked_ = true;
+      b_.strip_first_space(!never && json_bool(decoder, "add_prefix_space", true));
+    } else if (type == "Replace") {
+      const Value* text = json_member(decoder, "pattern", kPlace).find("String");
+      if (!text || !text->is_string() || text->as_string() != kMark || json_string(decoder, "content", kPlace) != " ")
+        fail(ErrorCode::unsupported, "[tokenizer.json] a decoder that replaces something else than U+2581 by a space");
+      marked_ = true;
+    } else if (type == "Strip") {
+      const Value* start = decoder.find("start");
+      if (json_string(decoder, "content", kPlace) != " " || !start || !start->is_int() || start->as_int() != 1)
+        fail(ErrorCode::unsupported, "[tokenizer.json] a decoder that strips something else than the first space");
+      b_.strip_first_space(true);
+    } else if (type != "ByteLevel" && type != "ByteFallback" && type != "Fuse") {
+      fail(ErrorCode::unsupported, "[tokenizer.json] decoder type '{}'", type);
+    }
+  }
+
   int32_t part(std::string_view spelled, std::string& bytes, size_t merge) const {
-    if (!unspell_bytes(spelled, bytes)) bytes = spelled;
+    if (marked_)
+      bytes = unmarked(spelled);
+    else if (!unspell_bytes(spelled, bytes))
+      bytes = spelled;
     const int32_t id = vocabulary_->find(bytes);
     if (id < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} names '{}', which is no token", merge, spelled);
     return id;
@@ -108,24 +147,12 @@ class JsonReader {
 
   void read_added() {
     for (const Value& t : added_list()) {
-      AddedToken token;
-      token.id = id_of(json_member(t, "id", kPlace), "an added token");
-      token.content = json_string(t, "content", kPlace);
-      token.special = json_bool(t, "special", false);
-      token.lstrip = json_bool(t, "lstrip", false);
-      token.rstrip = json_bool(t, "rstrip", false);
-      token.single_word = json_bool(t, "single_word", false);
+      AddedToken token = added_token(t, id_of(json_member(t, "id", kPlace), "an added token"), kPlace);
       b_.vocabulary().set(token.id, token.content, token.special ? TokenKind::control : TokenKind::user_defined);
       const bool normalized = json_bool(t, "normalized", !token.special) && !b_.normalizer().empty();
       if (normalized) token.content = b_.normalizer()(token.content);
       (normalized ? b_.added_normalized() : b_.added()).add(std::move(token));
     }
-  }
-
-  int32_t find(const std::string& text) {
-    for (const int32_t id : {b_.added().find(text), b_.added_normalized().find(text), b_.vocabulary().find(text)})
-      if (id >= 0) return id;
-    return -1;
   }
 
   void read_post(const Value& post, int depth) {
@@ -173,41 +200,11 @@ class JsonReader {
     }
   }
 
-  // Named special tokens are strings, or objects with "content".
-  void read_config() {
-    if (!config_) return;
-    for (const char* name :
-         {"bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token"}) {
-      const Value* v = config_->find(name);
-      if (v && v->is_object()) v = v->find("content");
-      if (!v || !v->is_string()) continue;
-      const int32_t id = find(v->as_string());
-      if (id < 0) continue;
-      b_.name_token(name, id);
-      if (std::string_view(name) == "bos_token") bos_ = id;
-      if (std::string_view(name) == "eos_token") eos_ = id;
-    }
-    b_.set_bos(bos_);
-    b_.set_eos(eos_);
-    apply_flag("add_bos_token", bos_, b_.prefix(), true);
-    apply_flag("add_eos_token", eos_, b_.suffix(), false);
-  }
-
-  // An explicit flag wins over the post-processor's template.
-  void apply_flag(const char* key, int32_t id, std::vector<int32_t>& around, bool front) {
-    const Value* flag = config_->find(key);
-    if (!flag || !flag->is_bool() || id < 0) return;
-    const auto at = front ? around.begin() : around.end() - (around.empty() ? 0 : 1);
-    const bool there = !around.empty() && *at == id;
-    if (flag->as_bool() && !there) around.insert(front ? around.begin() : around.end(), id);
-    if (!flag->as_bool() && there) around.erase(at);
-  }
-
   const Value& json_;
   const Value* config_;
   TokenizerBuilder b_;
   const Vocabulary* vocabulary_ = nullptr;
-  int32_t bos_ = -1, eos_ = -1;
+  bool marked_ = false;  // spaces are U+2581, and characters rather than bytes are merged
 };
 
 }  // namespace

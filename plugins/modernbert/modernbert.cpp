@@ -39,7 +39,6 @@ struct Config : Dims {  // quoted words are config.json's own and GGUF's own
     m.ignore({nullptr, "attention.layer_norm_rms_epsilon"}, "the same as attention.layer_norm_epsilon");
     m.ignore({"layer_norm_eps"}, "norm_eps is the one that is used");
     m.ignore({"global_attn_every_n_layers"}, "layer_types is the newer word");
-    m.ignore({"layer_norm_eps"}, "of its ancestors: norm_eps is read");
     m.ignore({"position_embedding_type"}, "of its ancestors: positions are rotations here");
     for (const char* key : {"deterministic_flash_attn", "reference_compile", "repad_logits_with_grad"})
       m.ignore({key}, "how the reference computes the same");

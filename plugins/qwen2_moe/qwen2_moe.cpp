@@ -74,9 +74,9 @@ class Qwen2Moe final : public Decoder {
     x = x + attend(g, i, w, g.rms_norm(x, w("input_layernorm", "attn_norm"), c_.eps));
     const Tensor h = g.rms_norm(x, w("post_attention_layernorm", "ffn_norm"), c_.eps);
     if (!c_.sparse[static_cast<size_t>(i)]) return x + mlp(h, w, "", "", c_.d_ff);
-    const Tensor gate =
-        g.unary(g.linear(h, w("mlp.shared_expert_gate", "ffn_gate_inp_shexp"), 1), "sigmoid");  // (T, 1)
-    return x + experts(g, w, h) + mlp(h, w, "shared_expert.", "_shexp", c_.d_shared) * gate;
+    const Names row = w("mlp.shared_expert_gate", "ffn_gate_inp_shexp");                  // [1, E], or [E] in GGUF
+    const Tensor gate = g.linear(h, Weight(row).gguf_step({TN_X_RESHAPE, 0, {}, 0}), 1);  // (T, 1)
+    return x + experts(g, w, h) + mlp(h, w, "shared_expert.", "_shexp", c_.d_shared) * g.unary(gate, "sigmoid");
   }
 
   Tensor attend(Graph& g, int64_t i, const Scope& w, Tensor x) const {

@@ -22,9 +22,11 @@ def first(config, *keys, default=None):
 
 def linear_attention(c):
     """Layers that update a matrix per head, behind convolutions of queries, keys and values."""
-    linear = c["linear_attn_config"]
-    layers, heads, dim = len(linear["kda_layers"]), linear["num_heads"], linear["head_dim"]
-    conv = layers * (linear["short_conv_kernel_size"] - 1) * 3 * heads * dim
+    linear = c.get("linear_attn_config", {})
+    heads, dim = first(linear, "num_heads", default=c.get("linear_num_heads")), first(linear, "head_dim", default=c.get("linear_head_dim"))
+    kernel = first(linear, "short_conv_kernel_size", default=c.get("linear_conv_kernel_dim"))
+    layers = len(linear["kda_layers"]) if linear else c["layer_types"].count("linear_attention")
+    conv = layers * (kernel - 1) * 3 * heads * dim
     return {"conv": conv, "recurrent": layers * heads * dim * dim}
 
 
@@ -64,6 +66,8 @@ def theory(c):
     """Elements by kind: of one position of what grows, of all of what does not."""
     if "linear_attn_config" in c:
         return {**linear_attention(c), **latent(c, len(c["linear_attn_config"]["full_attn_layers"]))}
+    if "linear_num_heads" in c:
+        return {**linear_attention(c), **latent(c, c["layer_types"].count("full_attention"))}
     if c.get("kv_lora_rank"):
         return latent(c, c["num_hidden_layers"])
     if "conv_kernel" in c or "ssm_cfg" in c:

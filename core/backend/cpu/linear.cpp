@@ -35,6 +35,9 @@ Isa used_isa() {
   return isa;
 }
 
+// The roundings of so few activations do not average out, and integers save little time over them.
+constexpr int64_t kShortRow = 128;
+
 std::vector<LinearImpl> build_list() {
   std::vector<LinearImpl> list;
   const auto add = [&](ImplTable table) { list.insert(list.end(), table.first, table.first + table.count); };
@@ -53,9 +56,11 @@ std::span<const LinearImpl> linear_impls() {
 }
 
 const LinearImpl& choose_linear(const LinearShape& shape, std::string_view force) {
+  LinearShape asked = shape;
+  if (force.empty() && shape.k < kShortRow) asked.exact = true;
   for (const LinearImpl& impl : linear_impls()) {
     if (!force.empty() && force != impl.name) continue;
-    const char* const reason = impl.refuse(shape);
+    const char* const reason = impl.refuse(asked);
     if (!reason) return impl;
     if (!force.empty())
       fail(ErrorCode::usage, "[linear] {} refuses {} weights, n {} k {} m {}: {}", force, dtype_info(shape.w).name,

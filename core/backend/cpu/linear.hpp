@@ -55,8 +55,9 @@ struct LinearImpl {
 /// environment leaves out what is above it.
 std::span<const LinearImpl> linear_impls();
 
-/// The first implementation that accepts the shape; with `force` the one of that name, Error{usage} with its reason
-/// when it refuses or does not exist. Error{unsupported} when not even the plain loop can read the type.
+/// The first implementation that accepts the shape, for short rows the first that rounds no activations; with `force`
+/// the one of that name, Error{usage} with its reason when it refuses or does not exist. Error{unsupported} when not
+/// even the plain loop can read the type.
 const LinearImpl& choose_linear(const LinearShape& shape, std::string_view force = {});
 
 /// Weights from a row's start on as float32, within rounding the reference dequantiser's. `out` has room for `count`

@@ -9,13 +9,13 @@ namespace tenon::reference {
 namespace {
 
 /// One head, in place.
-void turn(float* head, const RopeSpec& spec, const float* inv_freq, int32_t position) {
+void turn(float* head, const RopeSpec& spec, const float* inv_freq, double magnitude, int32_t position) {
   const int64_t half = spec.n_rot / 2;
   const bool neox = spec.layout == RopeLayout::neox;
   for (int64_t j = 0; j < half; ++j) {
     const float angle = static_cast<float>(position) * inv_freq[j];
-    const double c = std::cos(static_cast<double>(angle)) * spec.magnitude;
-    const double s = std::sin(static_cast<double>(angle)) * spec.magnitude;
+    const double c = std::cos(static_cast<double>(angle)) * magnitude;
+    const double s = std::sin(static_cast<double>(angle)) * magnitude;
     float& first = head[neox ? j : 2 * j];
     float& second = head[neox ? j + half : 2 * j + 1];
     const double a = first, b = second;
@@ -47,10 +47,11 @@ Kernel make_rope(Run& setup, const Node& node) {
       // The two length-dependent kinds recompute their table here: a per-sequence choice, and speed is no aim.
       const std::vector<float> own =
           rope_depends_on_length(spec) ? rope_inv_freq(spec, factors, seq.planned_len) : std::vector<float>{};
+      const double magnitude = rope_magnitude(spec, seq.planned_len);
       const std::vector<float>& inv_freq = own.empty() ? fixed : own;
       for (int64_t t = seq.first_row; t < seq.first_row + seq.n_rows; ++t)
         for (int64_t h = 0; h < shape[1]; ++h)
-          turn(run.f32(out) + (t * shape[1] + h) * shape[2], spec, inv_freq.data(), run.i32(positions)[t]);
+          turn(run.f32(out) + (t * shape[1] + h) * shape[2], spec, inv_freq.data(), magnitude, run.i32(positions)[t]);
     }
   };
 }

@@ -35,6 +35,7 @@ RopeSpec rope_spec(const Node& node) {
   spec.beta_slow = attr_or<double>(node, "beta_slow", spec.beta_slow);
   spec.truncate = attr_or<int64_t>(node, "truncate", 1) != 0;
   spec.magnitude = attr_or<double>(node, "magnitude", 1);
+  spec.long_magnitude = attr_or<double>(node, "long_magnitude", spec.magnitude);
   spec.short_factors = attr_or<std::vector<double>>(node, "short_factors", {});
   spec.long_factors = attr_or<std::vector<double>>(node, "long_factors", {});
   return spec;
@@ -86,6 +87,7 @@ static void infer(Graph& graph, Node& node) {
               {"beta_slow", AttrKind::real},
               {"truncate", AttrKind::integer},
               {"magnitude", AttrKind::real},
+              {"long_magnitude", AttrKind::real},
               {"short_factors", AttrKind::reals},
               {"long_factors", AttrKind::reals}});
   const Shape x = op.f32(0, "x");
@@ -114,7 +116,8 @@ const OpDef kRope = {
     "layout string: neox (j, j + n_rot/2) or interleaved (2j, 2j + 1)\n"
     "n_rot int; base real = 10000; scaling string = none: none linear dynamic smooth yarn longrope\n"
     "factor real; original_ctx int; low_freq_factor, high_freq_factor real; beta_fast, beta_slow real\n"
-    "truncate int = 1; magnitude real = 1; short_factors, long_factors reals [n_rot/2]",
+    "truncate int = 1; magnitude real = 1; short_factors, long_factors reals [n_rot/2]\n"
+    "long_magnitude real = magnitude: with longrope's long_factors",
     2,
     5,
     1,

@@ -286,8 +286,9 @@ inline tn_wt Graph::declare(const Weight& w, const char* suffix, std::vector<int
     if (w.rope_heads_) gguf.push_back({TN_X_ROPE_UNPERMUTE, 0, {w.rope_heads_}, 0});
     if (values) hf.insert(hf.end(), s.hf_steps.begin(), s.hf_steps.end());
     if (values) gguf.insert(gguf.end(), s.gguf_steps.begin(), s.gguf_steps.end());
-    if (!s.names.hf.empty()) sources.emplace_back(TN_FORMAT_SAFETENSORS, s.names.hf + suffix, w.n_experts_, hf);
-    if (!s.names.gguf.empty()) sources.emplace_back(TN_FORMAT_GGUF, s.names.gguf + suffix, w.n_experts_, gguf);
+    if (!s.names.hf.empty())
+      sources.emplace_back(TN_FORMAT_SAFETENSORS, s.names.hf + suffix, s.hf_exponents, w.n_experts_, hf);
+    if (!s.names.gguf.empty()) sources.emplace_back(TN_FORMAT_GGUF, s.names.gguf + suffix, "", w.n_experts_, gguf);
   }
   std::vector<const tn_wsrc*> pointers;
   for (const detail::Source& s : sources) pointers.push_back(&s.src);

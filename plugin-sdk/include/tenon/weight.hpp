@@ -38,6 +38,11 @@ class Weight {
   Weight tied_to(const std::string& hf_name) && { return tied_ = hf_name + ".weight", std::move(*this); }
   /// A further spelling of the same weight, tried in order.
   Weight or_named(Names names) && { return spellings_.push_back({std::move(names)}), std::move(*this); }
+  /// The same, in two safetensors that hold 4-bit floats: pairs of values, and the exponents of 32 each.
+  Weight or_mxfp4(Names pairs, Names exponents) && {
+    spellings_.push_back({std::move(pairs)});
+    return spellings_.back().hf_exponents = exponents.hf, std::move(*this);
+  }
   /// What "{e}" in the names counts to.
   Weight experts(int64_t n) && { return n_experts_ = n, std::move(*this); }
   /// The names are the tensors' own: nothing is appended to them.
@@ -69,6 +74,7 @@ class Weight {
   friend class Graph;
   struct Spelling {
     Names names;
+    std::string hf_exponents = {};
     std::vector<tn_xform> rows = {}, hf_rows = {}, hf_steps = {}, gguf_steps = {};
   };
   /// Its logical name: the HF name where there is one, with the rows that it is of a fused tensor.
@@ -101,14 +107,20 @@ struct Source {
   std::vector<tn_xform> steps;
   tn_wsrc src{};
 
-  /// `name` may hold an "{e}" that counts to `n_experts`: what it names is stacked before the steps.
-  Source(uint32_t format, const std::string& name, int64_t n_experts, const std::vector<tn_xform>& then) {
+  /// `name` may hold an "{e}" that counts to `n_experts`: what it names is stacked before the steps. `exponents`, when
+  /// not empty, names the other half of 4-bit floats.
+  Source(uint32_t format, const std::string& name, const std::string& exponents, int64_t n_experts,
+         const std::vector<tn_xform>& then) {
     const size_t at = name.find("{e}");
     if (at == std::string::npos) names = {name};
     if (at != std::string::npos) {
       for (int64_t e = 0; e < n_experts; ++e)
         names.push_back(name.substr(0, at) + std::to_string(e) + name.substr(at + 3));
       steps.push_back({TN_X_STACK, 0, {}, 0});
+    }
+    if (!exponents.empty()) {
+      names.push_back(exponents);
+      steps.push_back({TN_X_MXFP4, 0, {}, 0});
     }
     steps.insert(steps.end(), then.begin(), then.end());
     for (const std::string& n : names) pointers.push_back(n.c_str());

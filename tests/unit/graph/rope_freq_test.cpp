@@ -63,4 +63,9 @@ TEST_CASE("longrope chooses its factors by the planned length") {
   s.long_factors = {2, 3, 4, 5};
   check(rope_inv_freq(s, {}, 32), {1, 0.1, 0.01, 0.001});
   check(rope_inv_freq(s, {}, 33), {0.5, 0.0333333333, 0.0025, 0.0002});
+  s.magnitude = 1.1, s.long_magnitude = 1.3;
+  CHECK(rope_magnitude(s, 32) == 1.1);
+  CHECK(rope_magnitude(s, 33) == 1.3);
+  s.scaling = RopeScaling::yarn;
+  CHECK(rope_magnitude(s, 33) == 1.1);
 }

@@ -409,3 +409,17 @@ TEST_CASE("experts in tensors of their own are stacked where they are") {
   CHECK(loaded(c, {"a", "b"}, {stack}, {2, 2, 3}) == std::vector<float>{0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15});
   CHECK(loaded(c, {"a", "b"}, {stack, {TN_X_TRANSPOSE, 0, {1, 2}, 0}}, {2, 3, 2})[7] == 13);
 }
+
+TEST_CASE("rows of each expert in a stack stay where they are") {
+  MemoryCheckpoint c(Format::safetensors, Value(Value::Object{}));
+  c.add("both", {2, 4, 3});  // 0, 1, 2, ...
+  const tn_xform second_half = {TN_X_SLICE, 1, {2, 2, 0, 0}, 0};
+  const HostTensor t = loaded_tensor(c, {"both"}, {second_half}, {2, 2, 3});
+  const auto* stored = reinterpret_cast<const float*>(c.find("both")->tensor.data);
+  REQUIRE(t.parts);
+  CHECK(t.part(0) == reinterpret_cast<const std::byte*>(stored + 6));
+  CHECK(t.part(1) == reinterpret_cast<const std::byte*>(stored + 18));
+  CHECK(t.bytes == 48);
+  CHECK(loaded(c, {"both"}, {second_half}, {2, 2, 3}) ==
+        std::vector<float>{6, 7, 8, 9, 10, 11, 18, 19, 20, 21, 22, 23});
+}

@@ -27,8 +27,8 @@ bool RopeTable::same_as(const RopeTable& o) const {
   return a.layout == b.layout && a.scaling == b.scaling && a.n_rot == b.n_rot && a.base == b.base &&
          a.factor == b.factor && a.original_ctx == b.original_ctx && a.low_freq_factor == b.low_freq_factor &&
          a.high_freq_factor == b.high_freq_factor && a.beta_fast == b.beta_fast && a.beta_slow == b.beta_slow &&
-         a.truncate == b.truncate && a.magnitude == b.magnitude && a.short_factors == b.short_factors &&
-         a.long_factors == b.long_factors && factors_ == o.factors_;
+         a.truncate == b.truncate && a.magnitude == b.magnitude && a.long_magnitude == b.long_magnitude &&
+         a.short_factors == b.short_factors && a.long_factors == b.long_factors && factors_ == o.factors_;
 }
 
 const std::vector<float>& RopeTable::frequencies(int64_t planned_len) {
@@ -46,10 +46,10 @@ void RopeTable::prepare(const StepCtx& ctx) {
 
 void RopeTable::fill(const StepCtx& ctx, int64_t begin, int64_t end) {
   size_t s = 0;
-  const float magnitude = static_cast<float>(spec_.magnitude);
   for (int64_t row = begin; row < end; ++row) {
     const auto& seqs = ctx.batch->seqs;
     while (s + 1 < seqs.size() && row >= seqs[s].first_row + seqs[s].n_rows) ++s;
+    const auto magnitude = static_cast<float>(rope_magnitude(spec_, seqs[s].planned_len));
     const float position = static_cast<float>(ctx.batch->positions[static_cast<size_t>(row)]);
     float *c = cos_.data() + row * stride_, *n = sin_.data() + row * stride_;
     for (int64_t j = 0; j < spec_.n_rot / 2; ++j) {

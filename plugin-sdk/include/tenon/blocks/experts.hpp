@@ -82,5 +82,20 @@ inline Tensor moe_ffn(Tensor x, Route route, const ExpertWeights& w, int64_t n_e
       {{"act", act}});
 }
 
+/// The same with biases, gate and up [X, F], down [X, E], around the unit that `glu` names with its attributes.
+inline Tensor moe_ffn(Tensor x, Route route, const ExpertWeights& w, const ExpertWeights& biases, int64_t n_experts,
+                      int64_t d_ff, const std::vector<Attr>& glu, Here at = Here::current()) {
+  Graph& g = *x.graph;
+  const int64_t d = x.dim(1);
+  const auto stack = [&](const Weight& e, int64_t rows, int64_t columns) {
+    return g.operand(e, ".weight", {n_experts, rows, columns}, false, at).id;
+  };
+  const auto rows = [&](const Weight& e, int64_t n) { return g.operand(e, ".bias", {n_experts, n}, false, at).id; };
+  return g.op("tenon.moe_ffn/1",
+              {x.id, route.ids.id, route.weights.id, stack(w.gate, d_ff, d), stack(w.up, d_ff, d),
+               stack(w.down, d, d_ff), rows(biases.gate, d_ff), rows(biases.up, d_ff), rows(biases.down, d)},
+              glu);
+}
+
 }  // namespace v0
 }  // namespace tenon

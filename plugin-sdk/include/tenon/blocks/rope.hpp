@@ -43,6 +43,17 @@ class Rope {
     return rope.magnitude_ = magnitude, rope;
   }
 
+  /// The same with factors of cos and sin for sequences that stay within the original length and for those that do not.
+  Rope with_magnitude(double within, double beyond) const {
+    Rope rope = with_magnitude(within);
+    return rope.long_magnitude_ = beyond, rope;
+  }
+  /// The same with yarn's ramp between dims that are no integers.
+  Rope untruncated() const {
+    Rope rope = *this;
+    return rope.truncate_ = 0, rope;
+  }
+
   /// The same with pairs (2j, 2j + 1) in place of (j, j + d_rot / 2).
   Rope interleaved() const {
     Rope rope = *this;
@@ -65,6 +76,7 @@ class Rope {
                                {"factor", factor_},
                                {"original_ctx", original_ctx_},
                                {"magnitude", magnitude_},
+                               {"long_magnitude", long_magnitude_ > 0 ? long_magnitude_ : magnitude_},
                                {"low_freq_factor", low_freq_factor_},
                                {"high_freq_factor", high_freq_factor_},
                                {"beta_fast", beta_fast_},
@@ -190,7 +202,7 @@ class Rope {
 
   std::string v5_, layout_ = "neox";
   int64_t d_rot_ = 0, original_ctx_ = 0, truncate_ = 1;
-  double theta_ = 10000, factor_ = 1, magnitude_ = 1;
+  double theta_ = 10000, factor_ = 1, magnitude_ = 1, long_magnitude_ = 0;  // 0: as magnitude_
   double low_freq_factor_ = 1, high_freq_factor_ = 4, beta_fast_ = 32, beta_slow_ = 1;
   std::string kind_ = "none";
   std::vector<double> short_, long_;
