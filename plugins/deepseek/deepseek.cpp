@@ -3,7 +3,7 @@
 // Written from transformers' modeling_deepseek_v2.py and modeling_deepseek_v3.py (tests/golden/deepseek/SOURCE.md), V1
 // from arXiv 2401.06066. Not here: an indexer's sparse attention (V3.2), multi-token prediction (layers are skipped).
 #include <tenon/blocks/dims.hpp>
-#include <tenon/blocks/experts.hpp>
+#include <tenon/blocks/expert_stacks.hpp>
 #include <tenon/blocks/mla.hpp>
 #include <tenon/blocks/mlp.hpp>
 #include <tenon/blocks/rope.hpp>
@@ -28,7 +28,9 @@ struct Config : Dims {  // quoted words are config.json's own and GGUF's own
         eps(m.need_eps({"rms_norm_eps", "attention.layer_norm_rms_epsilon"})),
         act(activation(m, "hidden_act", "silu")),
         bias(bias_flag(m, "attention_bias")),
-        mlp_bias(bias_flag(m, "mlp_bias")) {
+        mlp_bias(bias_flag(m, "mlp_bias")),
+        stacks(m, n_layers, {n_experts, d_model, d_expert},
+               {"mlp.experts.{e}.gate_proj", "mlp.experts.{e}.up_proj", "mlp.experts.{e}.down_proj"}) {
     if (m.is_gguf()) n_layers -= n_predicting;
     if (n_predicting < 0 || n_predicting > 64 || n_layers < 1)
       m.refuse_range({"num_nextn_predict_layers", "nextn_predict_layers"}, std::to_string(n_predicting));
@@ -43,6 +45,7 @@ struct Config : Dims {  // quoted words are config.json's own and GGUF's own
   double eps;
   std::string act;
   Bias bias, mlp_bias;
+  ExpertStacks stacks;
 };
 
 /// V1: llama's attention; a softmax over all experts gives the weights.
@@ -180,8 +183,7 @@ class DeepSeek final : public Decoder {
     const Tensor scores = g.linear(x, w("mlp.gate", "ffn_gate_inp"), c_.n_experts);  // (T, X)
     const auto correction = Weight(w("mlp.gate.e_score_correction_bias", "exp_probs_b.bias")).whole_name();
     const Tensor bias = g.operand(correction, "", {c_.n_experts}, attend_.routing.score != "sigmoid");
-    return moe_ffn(x, moe_route(scores, bias, attend_.routing),
-                   expert_weights(w, "mlp.experts.", c_.n_experts, c_.d_expert), c_.n_experts, c_.d_expert, c_.act);
+    return moe_ffn(x, moe_route(scores, bias, attend_.routing), c_.stacks(w), c_.n_experts, c_.d_expert, c_.act);
   }
 
   Config c_;

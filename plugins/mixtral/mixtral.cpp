@@ -1,7 +1,7 @@
 // mixtral: llama's attention with a sparse mixture of SwiGLU experts in each layer (Jiang et al. 2024).
 // Mixtral 8x7B and 8x22B; GGUF files call them "llama" with an expert count.
 // Written from transformers' modeling_mixtral.py; revision in tests/golden/mixtral/SOURCE.md.
-#include <tenon/blocks/experts.hpp>
+#include <tenon/blocks/expert_stacks.hpp>
 #include <tenon/blocks/rope.hpp>
 #include <tenon/plugin.hpp>
 
@@ -26,7 +26,10 @@ struct Config {  // quoted words are config.json's own and GGUF's own
         n_ctx(m.need_int({"max_position_embeddings", "context_length"})),
         eps(m.need_real({"rms_norm_eps", "attention.layer_norm_rms_epsilon"})),
         act(activation(m, "hidden_act", "silu")),
-        rope(m, d_head, 1e6) {
+        rope(m, d_head, 1e6),
+        stacks(
+            m, n_layers, {n_experts, d_model, d_ff},
+            {"block_sparse_moe.experts.{e}.w1", "block_sparse_moe.experts.{e}.w3", "block_sparse_moe.experts.{e}.w2"}) {
     m.ignore({"router_aux_loss_coef"}, "training only");
     m.ignore({"router_jitter_noise"}, "training only");
     m.ignore({"output_router_logits"}, "training only");
@@ -35,6 +38,7 @@ struct Config {  // quoted words are config.json's own and GGUF's own
   double eps;
   std::string act;
   Rope rope;
+  ExpertStacks stacks;
 };
 
 class Mixtral final : public Decoder {
@@ -76,9 +80,14 @@ class Mixtral final : public Decoder {
     const Weight gate = Weight(w("block_sparse_moe.gate", "ffn_gate_inp")).or_named(w("mlp.gate", ""));
     const Tensor scores = g.linear(x, gate, c_.n_experts);  // (T, X)
     const Route route = moe_route(scores, {.k = c_.n_used, .score = "softmax", .renormalise = true});
-    const ExpertWords words = {.gate = "w1", .up = "w3", .down = "w2"};
-    return moe_ffn(x, route, expert_weights(w, "block_sparse_moe.experts.", c_.n_experts, c_.d_ff, words), c_.n_experts,
-                   c_.d_ff, c_.act);
+    ExpertWeights stacks = c_.stacks(w);
+    const auto or_apart = [&](Weight stack, const char* gguf) {  // as the first files have it
+      return std::move(stack).or_named(w("", gguf));
+    };
+    stacks.gate = or_apart(stacks.gate, "ffn_gate.{e}.weight");
+    stacks.up = or_apart(stacks.up, "ffn_up.{e}.weight");
+    stacks.down = or_apart(stacks.down, "ffn_down.{e}.weight");
+    return moe_ffn(x, route, stacks, c_.n_experts, c_.d_ff, c_.act);
   }
 
   Config c_;

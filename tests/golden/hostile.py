@@ -23,6 +23,7 @@ from checkpoints import F32
 
 REAL, INT = 6, 4
 WOBBLE = "attention_wobble"
+PATIENCE = 120  # seconds; the machine may be busy
 TIED_IN_GGUF = "output.weight"  # without it the embedding is the head, as the format has it
 
 
@@ -108,6 +109,18 @@ def key_cases(model):
         yield Case(f"unread {name}", [name], lambda m, p=path: inside(m.config, p).__setitem__(WOBBLE, 2.5))
 
 
+def layer_cases(model):
+    """More layers than anyone has: refused before a loop over them."""
+    if isinstance(model, checkpoints.Table):
+        name = f"{model.architecture()}.block_count"
+        yield Case(f"2^31 - 1 in {name}", [name, "layers"], lambda m: m.set(name, INT, 2**31 - 1))
+        return
+    text = model.config.get("text_config", model.config)
+    for key in {"num_hidden_layers", "n_layer"} & set(text):
+        edit = lambda m, k=key: m.config.get("text_config", m.config).__setitem__(k, 2**31 - 1)  # noqa: E731
+        yield Case(f"2^31 - 1 in {key}", [key, "layers"], edit)
+
+
 def tensor_cases(model, exceptions):
     for name in model.tensors:
         tied = name == TIED_IN_GGUF and isinstance(model, checkpoints.Table)
@@ -126,8 +139,11 @@ def outcome(model, fmt, case):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / ("hf" if fmt == "hf" else "model.gguf")
         broken.write(path)
-        done = subprocess.run([ARGS.tenon, ARGS.command, path, "--tokens", "1", "-o", os.devnull, *ARGS.flags, "-t", "1"],
-                              capture_output=True, stdin=subprocess.DEVNULL)
+        command = [ARGS.tenon, ARGS.command, path, "--tokens", "1", "-o", os.devnull, *ARGS.flags, "-t", "1"]
+        try:
+            done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return None, f"nothing within {PATIENCE} s"
     return done.returncode, done.stderr.decode(errors="replace").strip()
 
 
@@ -145,7 +161,8 @@ def judge(case, status, text):
 
 def run_format(row, fmt):
     model, failures = checkpoints.open_row(row, fmt), []
-    cases = [Case("untouched", [], lambda m: None), *tensor_cases(model, Exceptions(row / "hostile.txt")), *key_cases(model)]
+    cases = [Case("untouched", [], lambda m: None), *tensor_cases(model, Exceptions(row / "hostile.txt")), *key_cases(model),
+             *layer_cases(model)]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for case, (status, text) in zip(cases, pool.map(lambda c: outcome(model, fmt, c), cases)):
             why = judge(case, status, text)

@@ -281,16 +281,14 @@ inline tn_wt Graph::declare(const Weight& w, const char* suffix, std::vector<int
   const bool values = std::string_view(suffix) != ".bias";
   std::vector<detail::Source> sources;
   for (const Weight::Spelling& s : w.spellings_) {
-    if (s.whole && !values) continue;
-    const char* tail = s.whole ? "" : suffix;
     std::vector<tn_xform> hf = s.hf_rows, gguf = s.rows;
     hf.insert(hf.end(), s.rows.begin(), s.rows.end());
     if (w.rope_heads_) gguf.push_back({TN_X_ROPE_UNPERMUTE, 0, {w.rope_heads_}, 0});
     if (values) hf.insert(hf.end(), s.hf_steps.begin(), s.hf_steps.end());
     if (values) gguf.insert(gguf.end(), s.gguf_steps.begin(), s.gguf_steps.end());
     if (!s.names.hf.empty())
-      sources.emplace_back(TN_FORMAT_SAFETENSORS, s.names.hf + tail, s.hf_exponents, w.n_experts_, hf);
-    if (!s.names.gguf.empty()) sources.emplace_back(TN_FORMAT_GGUF, s.names.gguf + tail, "", w.n_experts_, gguf);
+      sources.emplace_back(TN_FORMAT_SAFETENSORS, s.names.hf + suffix, s.hf_exponents, w.n_experts_, hf);
+    if (!s.names.gguf.empty()) sources.emplace_back(TN_FORMAT_GGUF, s.names.gguf + suffix, "", w.n_experts_, gguf);
   }
   std::vector<const tn_wsrc*> pointers;
   for (const detail::Source& s : sources) pointers.push_back(&s.src);

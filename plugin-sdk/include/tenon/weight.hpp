@@ -38,11 +38,6 @@ class Weight {
   Weight tied_to(const std::string& hf_name) && { return tied_ = hf_name + ".weight", std::move(*this); }
   /// A further spelling of the same weight, tried in order.
   Weight or_named(Names names) && { return spellings_.push_back({std::move(names)}), std::move(*this); }
-  /// A further spelling whose names are the tensors' own: nothing is appended to them.
-  Weight or_whole(Names names) && {
-    spellings_.push_back({std::move(names)});
-    return spellings_.back().whole = true, std::move(*this);
-  }
   /// The same, in two safetensors that hold 4-bit floats: pairs of values, and the exponents of 32 each.
   Weight or_mxfp4(Names pairs, Names exponents) && {
     spellings_.push_back({std::move(pairs)});
@@ -81,7 +76,6 @@ class Weight {
     Names names;
     std::string hf_exponents = {};
     std::vector<tn_xform> rows = {}, hf_rows = {}, hf_steps = {}, gguf_steps = {};
-    bool whole = false;
   };
   /// Its logical name: the HF name where there is one, with the rows that it is of a fused tensor.
   std::string logical_name(const char* suffix) const {

@@ -21,6 +21,8 @@ struct Dims {
         n_ctx(m.need_int({"max_position_embeddings", "context_length"})) {
     const auto text = [](int64_t n) { return std::to_string(n); };
     const Key heads = {"num_attention_heads", "attention.head_count"};
+    constexpr int64_t kMostLayers = 4096;  // as many as a host takes: plugins may look at each
+    if (n_layers > kMostLayers) m.refuse_range({"num_hidden_layers", "block_count"}, text(n_layers) + " layers");
     if (n_heads % n_kv_heads != 0)
       throw Refusal("[config] " + m.name(heads) + " is " + text(n_heads) + ", no multiple of the " + text(n_kv_heads) +
                     " of " + m.name({"num_key_value_heads", "attention.head_count_kv"}));

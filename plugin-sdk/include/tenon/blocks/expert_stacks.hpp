@@ -2,6 +2,7 @@
 // and up may be one tensor and rows may be columns.
 #pragma once
 
+#include <algorithm>
 #include <tenon/blocks/experts.hpp>
 
 namespace tenon {
@@ -21,7 +22,8 @@ class ExpertStacks {
   /// `module`: of the stacks in safetensors, below the layer.
   ExpertStacks(const Meta& m, int64_t n_layers, const Dims& dims, Linears linears, std::string module = "mlp.experts")
       : dims_(dims), linears_(std::move(linears)), module_(std::move(module)) {
-    for (int64_t i = 0; i < n_layers && !m.is_gguf(); ++i) {
+    const int64_t seen = m.is_gguf() ? 0 : std::min<int64_t>(n_layers, kMostLayers);
+    for (int64_t i = 0; i < seen && !swapped_; ++i) {
       const std::string stack = "model.layers." + std::to_string(i) + "." + module_ + ".";
       const auto both = m.tensor_shape(stack + "gate_up_proj"), down = m.tensor_shape(stack + "down_proj");
       const std::vector<int64_t> swapped_both = {dims.n_experts, dims.d_model, 2 * dims.d_ff};
@@ -38,6 +40,7 @@ class ExpertStacks {
   }
 
  private:
+  static constexpr int64_t kMostLayers = 4096;  // as many as a host takes
   static constexpr tn_xform kSwap = {TN_X_TRANSPOSE, 0, {1, 2}, 0};
 
   Weight stored(const Scope& w, const std::string& linear, const std::string& gguf) const {

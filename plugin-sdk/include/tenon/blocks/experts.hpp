@@ -69,27 +69,6 @@ inline Route sparse_mixer(Tensor logits, int64_t k, double jitter, Here at = Her
 struct ExpertWeights {
   Weight gate, up, down;
 };
-/// The words for an expert's three matrices in safetensors.
-struct ExpertWords {
-  std::string gate = "gate_proj", up = "up_proj", down = "down_proj";
-};
-/// The stacks in every form that files have. `module` is "mlp.experts.": safetensors hold a tensor for each expert, or
-/// stacks [X, 2F, E] of gate and up and [X, E, F] under `stacked`, as transformers 5 names them; GGUF files stacks,
-/// gate and up apart or in one, or (the first ones) a tensor for each expert.
-inline ExpertWeights expert_weights(const Scope& w, const std::string& module, int64_t n_experts, int64_t d_ff,
-                                    const ExpertWords& words = {}, const std::string& stacked = "mlp.experts.") {
-  const auto apart = [&](const std::string& hf, const std::string& gguf) {
-    return Weight(w(module + "{e}." + hf, gguf + "_exps")).or_named(w("", gguf + ".{e}")).experts(n_experts);
-  };
-  const auto half = [&](Weight part, int64_t first) {
-    return std::move(part)
-        .or_whole(w(stacked + "gate_up_proj", "ffn_gate_up_exps.weight"))
-        .step({TN_X_SLICE, 1, {first, d_ff}, 0});
-  };
-  return {.gate = half(apart(words.gate, "ffn_gate"), 0),
-          .up = half(apart(words.up, "ffn_up"), d_ff),
-          .down = apart(words.down, "ffn_down").or_whole(w(stacked + "down_proj", ""))};
-}
 inline Tensor moe_ffn(Tensor x, Route route, const ExpertWeights& w, int64_t n_experts, int64_t d_ff,
                       const std::string& act, Here at = Here::current()) {
   Graph& g = *x.graph;
