@@ -25,7 +25,7 @@ struct Config : Dims {  // quoted words are config.json's own and GGUF's own
         eps(m.need_eps({"rms_norm_eps", "attention.layer_norm_rms_epsilon"})),
         alpha(m.get_real({"swiglu_alpha"}, 1.702)),
         limit(m.get_positive({"swiglu_limit"}, 7)),
-        attention_bias(bias_flag(m, "attention_bias", true)),
+        attention_bias(m.is_gguf() ? Bias::required : bias_flag(m, "attention_bias", true)),
         rope(m, d_head, 150000),
         sliding(sliding_layers(m, n_layers, [](int64_t i) { return i % 2 == 0; })) {
     if (m.is_gguf()) rope = rope.untruncated();

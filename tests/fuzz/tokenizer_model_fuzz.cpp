@@ -8,7 +8,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
-    const auto t = tenon::tokenizer_from_sentencepiece({reinterpret_cast<const char*>(data), size}, "fuzz.model", nullptr);
+    const auto t =
+        tenon::tokenizer_from_sentencepiece({reinterpret_cast<const char*>(data), size}, "fuzz.model", nullptr);
     for (const char* text : {"", "Hello  world", "\xe2\x96\x81 \xc3\xa9\xff<s>"})
       for (const int32_t id : t->encode(text, {true, true}))
         if (id < 0 || id >= t->size()) std::abort();

@@ -47,6 +47,13 @@ void add_part(Rebuilt& to, const HostTensor& part, const HostTensor& ones) {
   if (std::ranges::all_of(n, [](float x) { return x == 1; })) to.whole = part;
 }
 
+/// The bytes of both, where elements that a weight does not have are zero.
+HostTensor united(const HostTensor& a, const HostTensor& b) {
+  HostTensor out = HostTensor::allocate(a.dtype, a.shape, "tensor");
+  for (uint64_t i = 0; i < out.bytes; ++i) out.mutable_data()[i] = a.data[i] | b.data[i];
+  return out;
+}
+
 void take_back(const Checkpoint& checkpoint, const GraphWeight& w, const HostTensor& weight,
                std::map<std::string, Rebuilt>& rebuilt) {
   const WeightSource& source = w.sources[static_cast<size_t>(w.chosen)];
@@ -61,7 +68,7 @@ void take_back(const Checkpoint& checkpoint, const GraphWeight& w, const HostTen
     Rebuilt& to = rebuilt[source.names[i]];
     to.changed |= std::ranges::any_of(source.steps, changes_values);
     if (bytes_only)
-      to.whole = parts[i];
+      to.whole = to.whole ? united(*to.whole, parts[i]) : parts[i];
     else
       add_part(to, parts[i], ones[i]);
   }
