@@ -1,7 +1,10 @@
 // Pre-tokenizers: every kind is either a split by a pattern with a behaviour, or a rewrite of the piece.
 #include "text/pretokenizer.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
+#include "text/digit_groups.hpp"
 #include "text/json_fields.hpp"
 
 namespace tenon {
@@ -64,8 +67,22 @@ std::vector<Part> parts_of(const std::vector<Pattern::Span>& spans, size_t size,
 PreTraits pre_traits(std::string_view name) { return pre_name(name).traits; }
 
 PreTokenizer PreTokenizer::from_pre_name(std::string_view name) {
+  static const std::pair<std::string_view, DigitGroups> kPasses[] = {{"<thousands>", DigitGroups::isolated},
+                                                                     {"<bounded thousands>", DigitGroups::bounded},
+                                                                     {"<before thousands>", DigitGroups::before}};
   PreTokenizer p;
-  for (const char* pattern : pre_name(name).patterns) p.add_split(Pattern(pattern), Behavior::isolated);
+  for (const char* pattern : pre_name(name).patterns) {
+    const auto* const pass = std::ranges::find(kPasses, pattern, &std::pair<std::string_view, DigitGroups>::first);
+    if (pass == std::end(kPasses)) {
+      p.add_split(Pattern(pattern), Behavior::isolated);
+      continue;
+    }
+    Step step;
+    step.rewrite = [how = pass->second](bool, std::string_view piece, Words& out) {
+      split_digits(piece, how, out.pieces);
+    };
+    p.steps_.push_back(std::move(step));
+  }
   p.byte_level_ = true;
   return p;
 }
