@@ -94,9 +94,10 @@ std::vector<Generation> Model::generate_n(std::vector<int32_t> prompt, int32_t n
   Request request{.prompt = std::move(prompt),
                   .max_new_tokens = options.max_new_tokens,
                   .sampling = options.sampling,
-                  .ignore_eos = options.ignore_eos,
+                  .ignore_eos = options.ignore_eos && !options.constraint,
+                  .constraint = options.constraint,
                   .logprobs = options.logprobs};
-  if (!options.ignore_eos) request.stop_ids = stop_ids();
+  if (!options.ignore_eos || options.constraint) request.stop_ids = stop_ids();
 
   std::vector<Answer> answers;
   answers.reserve(static_cast<size_t>(n));

@@ -17,6 +17,11 @@ const Text& Model::text() {
   return *text_;
 }
 
+std::shared_ptr<grammar::TokenMasks> Model::constraint(grammar::Grammar grammar) {
+  if (!vocabulary_) vocabulary_ = grammar::VocabularyTrie::of(text().tokenizer());
+  return std::make_shared<grammar::TokenMasks>(grammar::Compiled::compile(std::move(grammar)), vocabulary_);
+}
+
 SamplingParams Model::default_sampling() const {
   SamplingParams p{.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f};
   const Value* side = model_->checkpoint().side_json("generation_config.json");

@@ -35,6 +35,8 @@ struct GenerateOptions {
   /// The answer ends before the first of these that is complete; no part of it is ever shown. At most 16 of 1 to 1024
   /// bytes, UTF-8.
   std::vector<std::string> stop = {};
+  /// What the answer's text must be; from Model::constraint.
+  std::shared_ptr<grammar::TokenMasks> constraint = nullptr;
   int32_t logprobs = -1;  // -1: none; otherwise each token's own and those of so many likeliest, at most 20
   /// Text as it becomes whole UTF-8 and can no longer be part of a stop string (may be empty), and the id behind it;
   /// false cancels. After the last id one more call with the remaining text and id -1.
@@ -103,6 +105,8 @@ class Model {
   const Text& text();
   /// The text of one token alone, special ones as they are spelled; possibly no whole UTF-8.
   std::string token_text(int32_t id) const { return std::string(model_->tokenizer()->piece(id)); }
+  /// A grammar over this model's vocabulary; one serves any number of answers.
+  std::shared_ptr<grammar::TokenMasks> constraint(grammar::Grammar grammar);
   /// What generation_config.json recommends, else temperature 0.8, top_k 40, top_p 0.95, min_p 0.05.
   SamplingParams default_sampling() const;
 
@@ -128,6 +132,7 @@ class Model {
   explicit Model(std::shared_ptr<tenon::Model> model) : model_(std::move(model)) {}
   std::shared_ptr<tenon::Model> model_;
   std::shared_ptr<Text> text_;
+  std::shared_ptr<const grammar::VocabularyTrie> vocabulary_;
 };
 
 /// Load options that `logits` needs for these options.

@@ -29,6 +29,7 @@ struct Engine::Sequence {
   std::optional<SeqCache> cache;  // from admission to the end
   TokenHistory history;           // kept where penalties are
   int32_t pending = -1;           // the newest token, not yet fed; -1 while the prompt is
+  grammar::State place = 0;       // of the text within the request's constraint
   bool cancelled = false, finished = false;
   Clock::time_point submitted, started, first_token;
 
@@ -89,6 +90,7 @@ RequestId Engine::submit(Request request) {
   seq->cut_by_context = request.max_new_tokens < 0 || request.max_new_tokens > room;
   seq->max_new = seq->cut_by_context ? room : request.max_new_tokens;
   if (request.sampling.has_penalties()) seq->history.add_prompt(request.prompt);
+  if (request.constraint) seq->place = request.constraint->start();
   seq->request = std::move(request);
   seq->result.n_prompt = n_prompt;
   seq->submitted = Clock::now();
@@ -210,8 +212,23 @@ void Engine::run_pieces(std::vector<Piece>& pieces) {
 
 void Engine::choose(Piece& piece, std::span<const float> logits) {
   const Request& request = piece.seq->request;
-  piece.token = sampler_.sample(logits, request.sampling, piece.seq->result.tokens.size(), &piece.seq->history);
+  try {
+    piece.token = sample(*piece.seq, logits);
+    if (!piece.token) piece.error = "[sampler] the logits are not finite";
+  } catch (const std::exception& e) {  // of this request's constraint
+    piece.error = e.what();
+  }
   if (piece.token && request.logprobs >= 0) piece.logprobs = token_logprobs(logits, *piece.token, request.logprobs);
+}
+
+std::optional<int32_t> Engine::sample(const Sequence& seq, std::span<const float> logits) {
+  const Request& request = seq.request;
+  const size_t step = seq.result.tokens.size();
+  if (!request.constraint) return sampler_.sample(logits, request.sampling, step, &seq.history);
+  const auto mask = request.constraint->mask(seq.place);
+  AllowedIds allowed{.mask = *mask};
+  if (request.constraint->accepts(seq.place)) allowed.others = request.stop_ids;
+  return sampler_.sample(logits, request.sampling, step, &seq.history, &allowed);
 }
 
 // Pages are for others as soon as they are full, not only when the sequence has ended.
@@ -229,7 +246,7 @@ void Engine::share_pages(Sequence& seq) {
 
 void Engine::accept(Piece& piece) {
   Sequence& seq = *piece.seq;
-  if (!piece.token) return finish(seq, FinishReason::error, "[sampler] the logits are not finite");
+  if (!piece.token) return finish(seq, FinishReason::error, std::move(piece.error));
   if (seq.pending < 0) {
     seq.first_token = Clock::now();
     seq.result.prompt_s = seconds(seq.started, seq.first_token);
@@ -239,6 +256,19 @@ void Engine::accept(Piece& piece) {
   if (!seq.request.ignore_eos && std::find(stops.begin(), stops.end(), seq.pending) != stops.end())
     return finish(seq, FinishReason::stop);
   push_token(seq, seq.pending, std::move(piece.logprobs));
+  if (seq.request.constraint && !seq.finished) follow_constraint(seq);
+}
+
+void Engine::follow_constraint(Sequence& seq) {
+  grammar::TokenMasks& constraint = *seq.request.constraint;
+  try {
+    seq.place = constraint.after(seq.place, seq.pending);
+    if (seq.place == grammar::kNoState)
+      fail(ErrorCode::internal, "[constraint] token {} cannot come here", seq.pending);
+    if (constraint.complete(seq.place)) finish(seq, FinishReason::stop);
+  } catch (const std::exception& e) {
+    finish(seq, FinishReason::error, e.what());
+  }
 }
 
 void Engine::push_token(Sequence& seq, int32_t token, TokenLogprobs logprobs) {

@@ -16,6 +16,7 @@
 
 #include "engine/runner.hpp"
 #include "engine/sampler.hpp"
+#include "text/grammar/mask.hpp"
 
 namespace tenon {
 
@@ -55,7 +56,9 @@ struct Request {
   SamplingParams sampling = {};
   std::vector<int32_t> stop_ids = {};
   bool ignore_eos = false;  // stop ids are tokens like others
-  int32_t logprobs = -1;    // -1: none; otherwise each token's own and those of so many likeliest, at most 20
+  /// What the tokens' text must be: stop ids come where it may end, and it ends where nothing can follow.
+  std::shared_ptr<grammar::TokenMasks> constraint = nullptr;
+  int32_t logprobs = -1;  // -1: none; otherwise each token's own and those of so many likeliest, at most 20
   /// Each new token as it comes; false cancels. Called on the stepping thread; may submit and cancel.
   std::function<bool(const NewToken&)> on_token = {};
   /// Called once, last.
@@ -104,6 +107,7 @@ class Engine {
     int64_t prompt_tokens = 0;
     std::optional<int32_t> token = {};  // sampled from that row
     TokenLogprobs logprobs = {};
+    std::string error = {};  // why there is no token
   };
 
   void check(const Request& request) const;
@@ -113,8 +117,10 @@ class Engine {
   void plan_prompts(Step& step, std::vector<Piece>& pieces);
   void run_pieces(std::vector<Piece>& pieces);
   void choose(Piece& piece, std::span<const float> logits);
+  std::optional<int32_t> sample(const Sequence& seq, std::span<const float> logits);
   void share_pages(Sequence& seq);
   void accept(Piece& piece);
+  void follow_constraint(Sequence& seq);
   void push_token(Sequence& seq, int32_t token, TokenLogprobs logprobs);
   void finish(Sequence& seq, FinishReason reason, std::string error = {});
   void drop_finished();

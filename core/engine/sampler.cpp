@@ -48,6 +48,18 @@ float finite(float before, float after) {
   return std::isfinite(before) ? std::clamp(after, -kMax, kMax) : before;
 }
 
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+void forbid_others(std::span<float> logits, std::span<const float> raw, const AllowedIds& allowed) {
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const size_t word = i / 64;
+    if (word >= allowed.mask.size() || !(allowed.mask[word] >> (i % 64) & 1)) logits[i] = kNever;
+  }
+  for (int32_t id : allowed.others)
+    if (id >= 0 && static_cast<size_t>(id) < logits.size())
+      logits[static_cast<size_t>(id)] = raw[static_cast<size_t>(id)];
+}
+
 }  // namespace
 
 void SamplingParams::validate() const {
@@ -118,10 +130,11 @@ TokenLogprobs token_logprobs(std::span<const float> logits, int32_t token, int32
 }
 
 std::span<const float> Sampler::adjust(std::span<const float> logits, const SamplingParams& params,
-                                       const TokenHistory* history) {
+                                       const TokenHistory* history, const AllowedIds* allowed) {
   const bool penalise = history && params.has_penalties();
-  if (!penalise && params.logit_bias.empty()) return logits;
+  if (!penalise && !allowed && params.logit_bias.empty()) return logits;
   adjusted_.assign(logits.begin(), logits.end());
+  if (allowed) forbid_others(adjusted_, logits, *allowed);
   for (const auto& [id, bias] : params.logit_bias)
     if (static_cast<size_t>(id) < adjusted_.size()) {
       float& x = adjusted_[static_cast<size_t>(id)];
@@ -138,8 +151,8 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, const Samp
 }
 
 std::optional<int32_t> Sampler::sample(std::span<const float> raw, const SamplingParams& params, uint64_t step,
-                                       const TokenHistory* history) {
-  const auto logits = adjust(raw, params, history);
+                                       const TokenHistory* history, const AllowedIds* allowed) {
+  const auto logits = adjust(raw, params, history, allowed);
   const Best best = find_best(logits);
   if (!best.valid) return std::nullopt;
   if (params.temperature == 0 || params.top_k == 1) return best.id;

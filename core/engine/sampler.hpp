@@ -63,13 +63,20 @@ double uniform_at(uint64_t seed, uint64_t step);
 /// The seed of the answer of this number among several to one request: the first keeps the seed as it is.
 uint64_t answer_seed(uint64_t seed, uint64_t answer);
 
+/// The ids that may be drawn at all.
+struct AllowedIds {
+  std::span<const uint64_t> mask;        // a bit for each id
+  std::span<const int32_t> others = {};  // and these
+};
+
 /// Holds scratch memory only; one serves any number of sequences.
 class Sampler {
  public:
   /// Nothing when a logit is NaN or +infinity, or none is finite. -infinity is a token that cannot come.
-  /// Without a history there are no penalties. Ids of logit_bias outside the logits are ignored.
+  /// Without a history there are no penalties, without `allowed` every id may come. Ids of logit_bias outside the
+  /// logits are ignored.
   std::optional<int32_t> sample(std::span<const float> logits, const SamplingParams& params, uint64_t step,
-                                const TokenHistory* history = nullptr);
+                                const TokenHistory* history = nullptr, const AllowedIds* allowed = nullptr);
 
  private:
   struct Candidate {
@@ -77,7 +84,7 @@ class Sampler {
     int32_t id;
   };
   std::span<const float> adjust(std::span<const float> logits, const SamplingParams& params,
-                                const TokenHistory* history);
+                                const TokenHistory* history, const AllowedIds* allowed);
   void keep_top_k(int32_t k);
   void keep_top_p(float p);
   void keep_min_p(float p, float largest);

@@ -36,6 +36,12 @@ bool Tokenizer::is_control(int32_t id) const {
   return vocabulary_.contains(id) && vocabulary_.kind(id) == TokenKind::control;
 }
 
+bool Tokenizer::is_text(int32_t id) const {
+  if (!vocabulary_.contains(id)) return false;
+  const TokenKind kind = vocabulary_.kind(id);
+  return kind == TokenKind::normal || kind == TokenKind::user_defined || kind == TokenKind::byte;
+}
+
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string out;
   bool first = strip_first_space_;

@@ -42,6 +42,8 @@ class Tokenizer {
   /// The bytes of one token, empty for an id outside the vocabulary.
   std::string_view piece(int32_t id) const;
   bool is_control(int32_t id) const;
+  /// True when the token is a piece of text: not control, unknown or unused.
+  bool is_text(int32_t id) const;
   int32_t size() const { return vocabulary_.size(); }
 
   std::optional<int32_t> bos_id() const { return bos_; }
