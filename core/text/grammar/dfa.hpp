@@ -56,6 +56,9 @@ Dfa intersect(const Dfa& a, const Dfa& b);
 /// The words of `a` that are none of `b`.
 Dfa subtract(const Dfa& a, const Dfa& b);
 Dfa concatenate(const Dfa& a, const Dfa& b);
+/// `min` to `max` words of `a` one after another; kUnlimited for no end.
+inline constexpr uint32_t kUnlimited = UINT32_MAX;
+Dfa repeat(const Dfa& a, uint32_t min, uint32_t max);
 bool same_language(const Dfa& a, const Dfa& b);
 bool accepts(const Dfa& dfa, std::string_view word);
 /// Number of words, at most `limit`; `limit` also when there are more or infinitely many.

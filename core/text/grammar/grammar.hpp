@@ -50,8 +50,8 @@ struct Array {
   struct Item {
     NodeId other = kNoNode, matching = kNoNode;
   };
-  std::vector<Item> prefix;
-  Item rest;  // every further item
+  std::vector<Item> prefix = {};
+  Item rest = {};  // every further item
   uint32_t min_items = 0, max_items = kUnbounded;
   uint32_t min_matching = 0, max_matching = kUnbounded;
 };
@@ -71,9 +71,9 @@ struct Object {
     uint32_t property;  // where this one is there
     std::vector<uint32_t> needs;
   };
-  std::vector<Property> properties;
-  std::vector<Rest> rest;  // keys that are in none are not allowed
-  std::vector<Dependency> dependencies;
+  std::vector<Property> properties = {};
+  std::vector<Rest> rest = {};  // keys that are in none are not allowed
+  std::vector<Dependency> dependencies = {};
   uint32_t min_properties = 0, max_properties = kUnbounded;
 };
 

@@ -117,7 +117,7 @@ class TextReader {
       if (code < 0xD800 || code > 0xDFFF) return character(p, code);
       if (code > 0xDBFF || !any_in(p.state, first_of_pair(code), first_of_pair(code) + 0x3FF)) return TextStep::dead;
       p.phase = kPairBackslash;
-      p.code = static_cast<uint64_t>(code - 0xD800);
+      p.code = static_cast<uint64_t>(code - 0xD800) << 6;
       return TextStep::inside;
     }
     const int32_t low = code << (4 * left), high = low | ((1 << (4 * left)) - 1);
