@@ -1,6 +1,8 @@
 // Text to ids and conversations to prompts: forwards to the text room.
 #include "api/text.hpp"
 
+#include <fstream>
+
 #include "base/error.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "text/chat_template.hpp"
@@ -14,23 +16,27 @@ std::optional<std::tm> time_of(const std::string& text) {
 
 }  // namespace
 
-/// A tokenizer's file, or a folder that holds nothing else to load.
+/// A file that is no checkpoint, or a folder that holds nothing else to load.
 static bool is_bare_tokenizer(const std::filesystem::path& path) {
-  const std::string name = path.filename().string();
-  if (std::filesystem::is_directory(path))
-    return !std::filesystem::exists(path / "config.json") &&
-           (std::filesystem::exists(path / "tokenizer.json") || std::filesystem::exists(path / "tokenizer.model"));
-  return path.extension() == ".json" || path.extension() == ".model" || name.find(".model.") != std::string::npos;
+  if (std::filesystem::is_directory(path)) return !std::filesystem::exists(path / "config.json");
+  const std::string extension = path.extension().string();
+  if (extension == ".gguf" || extension == ".safetensors" || path.filename() == "config.json") return false;
+  char magic[4] = {};
+  std::ifstream(path, std::ios::binary).read(magic, sizeof magic);
+  return std::string_view(magic, sizeof magic) != "GGUF";
 }
 
-Text Text::load(const std::filesystem::path& path) {
-  if (!is_bare_tokenizer(path)) {
-    const auto checkpoint = Checkpoint::open(path);
-    return of(*checkpoint, Tokenizer::from_checkpoint(*checkpoint));
-  }
+Text Text::load(const std::filesystem::path& path, const BareOptions& options) {
   Text text;
-  text.tokenizer_ = Tokenizer::from_file(path);
-  return text;
+  if (is_bare_tokenizer(path)) {
+    text.tokenizer_ = Tokenizer::from_file(path, options);
+    return text;
+  }
+  for (const auto& [flag, given] :
+       {std::pair{"--pre", !options.pre.empty()}, {"--special", !options.special.empty()}, {"--nfc", options.nfc}})
+    if (given) fail(ErrorCode::usage, "[{}] {} is no bare vocabulary file", flag, path.string());
+  const auto checkpoint = Checkpoint::open(path);
+  return of(*checkpoint, Tokenizer::from_checkpoint(*checkpoint));
 }
 
 Text Text::of(const Checkpoint& checkpoint, std::shared_ptr<const Tokenizer> tokenizer) {

@@ -19,6 +19,7 @@ class ChatTemplate;
 
 namespace tenon::api {
 
+using tenon::BareOptions;
 using tenon::EncodeOptions;
 
 struct RenderOptions {
@@ -29,8 +30,8 @@ struct RenderOptions {
 
 class Text {
  public:
-  /// A model (directory, GGUF, also vocabulary-only) or a bare tokenizer.json.
-  static Text load(const std::filesystem::path& path);
+  /// A model (directory, GGUF, also vocabulary-only) or a bare vocabulary file, which alone has use for `options`.
+  static Text load(const std::filesystem::path& path, const BareOptions& options = {});
   static Text of(const Checkpoint& checkpoint, std::shared_ptr<const Tokenizer> tokenizer);
 
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const;

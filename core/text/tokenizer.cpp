@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "base/mapped_file.hpp"
 #include "text/score_bpe.hpp"
 #include "text/tokenizer_build.hpp"
 #include "text/unicode.hpp"
@@ -152,41 +151,6 @@ std::shared_ptr<const Tokenizer> TokenizerBuilder::finish() {
   const auto end = t_->token_to_id("<|end|>");
   if (end && t_->token_to_id("<|return|>") && t_->token_to_id("<|call|>")) std::erase(stop, *end);
   return t_;
-}
-
-namespace {
-
-constexpr const char *kJson = "tokenizer.json", *kModel = "tokenizer.model", *kConfig = "tokenizer_config.json";
-
-std::shared_ptr<const Tokenizer> from_model(const std::filesystem::path& path, const Value* config) {
-  return tokenizer_from_sentencepiece(read_file(path), path.filename().string(), config);
-}
-
-}  // namespace
-
-std::shared_ptr<const Tokenizer> Tokenizer::from_checkpoint(const Checkpoint& checkpoint) {
-  if (checkpoint.format() == Format::gguf) return tokenizer_from_gguf(checkpoint);
-  const Value* config = checkpoint.side_json(kConfig);
-  if (const Value* json = checkpoint.side_json(kJson)) return tokenizer_from_json(*json, config);
-  const std::filesystem::path model = checkpoint.path() / kModel;
-  if (!std::filesystem::exists(model))
-    fail(ErrorCode::not_found, "[tokenizer] neither {} nor {} in {}", kJson, kModel, checkpoint.path().string());
-  return from_model(model, config);
-}
-
-std::shared_ptr<const Tokenizer> Tokenizer::from_file(const std::filesystem::path& given) {
-  std::filesystem::path path = given;
-  if (std::filesystem::is_directory(path)) path /= std::filesystem::exists(path / kJson) ? kJson : kModel;
-  const std::filesystem::path side = path.parent_path() / kConfig;
-  const bool named = path.filename() == kJson || path.filename() == kModel;
-  Value config;
-  if (named && std::filesystem::exists(side)) config = parse_json(read_file(side), side.string());
-  const Value* const beside = config.is_null() ? nullptr : &config;
-  const std::string bytes = read_file(path);
-  const size_t start = bytes.find_first_not_of(" \t\r\n");
-  if (start != std::string::npos && bytes[start] == '{')
-    return tokenizer_from_json(parse_json(bytes, path.string()), beside);
-  return tokenizer_from_sentencepiece(bytes, path.filename().string(), beside);
 }
 
 }  // namespace tenon

@@ -1,5 +1,6 @@
-// Text to token ids and back. Built from a checkpoint's own files: tokenizer.json beside config.json, or the arrays of
-// a GGUF alone. Immutable and thread-safe once built. Text is bytes: what is no UTF-8 is encoded too, byte for byte.
+// Text to token ids and back. Built from a checkpoint's own files (tokenizer.json, tekken.json, tokenizer.model,
+// tiktoken.model or rwkv_vocab_*.txt beside config.json), or the arrays of a GGUF alone. Immutable and thread-safe once
+// built. Text is bytes: what is no UTF-8 is encoded too, byte for byte.
 #pragma once
 
 #include <cstdint>
@@ -25,13 +26,21 @@ struct EncodeOptions {
   bool parse_special = false;  // control tokens spelled out in the text become their ids
 };
 
+/// What is said of a bare vocabulary file beside what it says itself.
+struct BareOptions {
+  std::string pre = {};                // a name of pre_names.def: for files that have no pattern
+  std::filesystem::path special = {};  // JSON, token -> id: further special tokens
+  bool nfc = false;                    // text is normalised to NFC first
+};
+
 class Tokenizer {
  public:
   /// Throws Error{not_found} when the checkpoint brings no vocabulary, Error{unsupported} naming a model, normalizer or
   /// pre-tokenizer that is not known, Error{bad_model} for a broken one.
   static std::shared_ptr<const Tokenizer> from_checkpoint(const Checkpoint& checkpoint);
-  /// A bare tokenizer.json or tokenizer.model, or a folder with one of them.
-  static std::shared_ptr<const Tokenizer> from_file(const std::filesystem::path& path);
+  /// A bare tokenizer.json, tekken.json, tokenizer.model, *.tiktoken or rwkv_vocab_*.txt, told apart by what is in it,
+  /// or a folder with one of them. Error{usage} naming an option that such a file has no use for.
+  static std::shared_ptr<const Tokenizer> from_file(const std::filesystem::path& path, const BareOptions& options = {});
 
   virtual ~Tokenizer() = default;
   /// The ids of `text`. Error{capacity} above 1 GiB.

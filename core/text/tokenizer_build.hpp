@@ -66,5 +66,19 @@ std::shared_ptr<const Tokenizer> tokenizer_from_json(const Value& json, const Va
 /// BPE.
 std::shared_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::string_view bytes, std::string_view place,
                                                               const Value* config);
+/// True for a tiktoken file: lines of a base64 token and its rank.
+bool is_rank_file(std::string_view bytes);
+/// `bytes`: a tiktoken file, named `place` in errors. Error{usage} without options.pre.
+std::shared_ptr<const Tokenizer> tokenizer_from_ranks(std::string_view bytes, std::string_view place,
+                                                      const BareOptions& options);
+/// The tiktoken.model of a checkpoint, whose tokenizer_config.json names a class of table tiktoken_classes.def.
+std::shared_ptr<const Tokenizer> tokenizer_from_ranks(std::string_view bytes, std::string_view place,
+                                                      const Value* config);
+/// True for a tekken.json.
+bool is_tekken(const Value& json);
+std::shared_ptr<const Tokenizer> tokenizer_from_tekken(const Value& json, std::string_view place, const Value* config,
+                                                       const BareOptions& options);
+/// Further special tokens and normalisation; to be called before finish().
+void apply_bare_options(TokenizerBuilder& builder, const BareOptions& options);
 
 }  // namespace tenon

@@ -1,0 +1,85 @@
+// Which file a tokenizer comes from: by name in a checkpoint's folder, by content for a file alone.
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/mapped_file.hpp"
+#include "text/tokenizer_build.hpp"
+
+namespace tenon {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfig = "tokenizer_config.json";
+// The first of these that is there is taken.
+constexpr std::string_view kNames[] = {"tokenizer.json", "tekken.json", "tokenizer.model", "tiktoken.model"};
+
+std::string known_names() { return fmt::format("{}", fmt::join(kNames, ", ")); }
+
+std::optional<fs::path> file_of(const fs::path& folder) {
+  for (const std::string_view name : kNames)
+    if (fs::exists(folder / name)) return folder / name;
+  return std::nullopt;
+}
+
+void refuse(const char* flag, bool given, const std::string& place, const char* why) {
+  if (given) fail(ErrorCode::usage, "[{}] {} {}", flag, place, why);
+}
+
+void refuse_all(const BareOptions& options, const std::string& place, const char* why) {
+  refuse("--pre", !options.pre.empty(), place, why);
+  refuse("--special", !options.special.empty(), place, why);
+  refuse("--nfc", options.nfc, place, why);
+}
+
+std::shared_ptr<const Tokenizer> from_json(const Value& json, const std::string& place, const Value* config,
+                                           const BareOptions& options) {
+  refuse("--pre", !options.pre.empty(), place, "has a pattern of its own");
+  if (is_tekken(json)) return tokenizer_from_tekken(json, place, config, options);
+  refuse_all(options, place, "says this itself");
+  return tokenizer_from_json(json, config);
+}
+
+/// `options`: nullptr in a checkpoint, whose files speak for themselves.
+std::shared_ptr<const Tokenizer> from_bytes(const std::string& bytes, const std::string& place, const Value* config,
+                                            const BareOptions* options) {
+  if (is_rank_file(bytes))
+    return options ? tokenizer_from_ranks(bytes, place, *options) : tokenizer_from_ranks(bytes, place, config);
+  if (options) refuse_all(*options, place, "says this itself");
+  return tokenizer_from_sentencepiece(bytes, place, config);
+}
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_checkpoint(const Checkpoint& checkpoint) {
+  if (checkpoint.format() == Format::gguf) return tokenizer_from_gguf(checkpoint);
+  const auto file = file_of(checkpoint.path());
+  if (!file) fail(ErrorCode::not_found, "[tokenizer] none of {} in {}", known_names(), checkpoint.path().string());
+  const Value* config = checkpoint.side_json(kConfig);
+  const std::string name = file->filename().string();
+  if (file->extension() == ".json") return from_json(*checkpoint.side_json(name), name, config, {});
+  return from_bytes(read_file(*file), name, config, nullptr);
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_file(const fs::path& given, const BareOptions& options) {
+  fs::path path = given;
+  if (fs::is_directory(path)) {
+    const auto file = file_of(path);
+    if (!file) fail(ErrorCode::not_found, "[tokenizer] none of {} in {}", known_names(), path.string());
+    path = *file;
+  }
+  const std::string name = path.filename().string();
+  const fs::path side = path.parent_path() / kConfig;
+  Value config;
+  if (std::ranges::find(kNames, name) != std::end(kNames) && fs::exists(side))
+    config = parse_json(read_file(side), side.string());
+  const Value* const beside = config.is_null() ? nullptr : &config;
+  const std::string bytes = read_file(path);
+  const size_t start = bytes.find_first_not_of(" \t\r\n");
+  if (start != std::string::npos && bytes[start] == '{')
+    return from_json(parse_json(bytes, path.string()), name, beside, options);
+  return from_bytes(bytes, name, beside, beside && options.pre.empty() ? nullptr : &options);
+}
+
+}  // namespace tenon
