@@ -7,11 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "text/token_model.hpp"
 #include "text/vocabulary.hpp"
 
 namespace tenon {
 
-class Bpe {
+class Bpe final : public TokenModel {
  public:
   enum class Symbols { bytes, characters };  // what a word is cut into before merging
   struct Options {
@@ -31,7 +32,7 @@ class Bpe {
   /// A pair given twice keeps its first rank.
   void add_merge(int32_t left, int32_t right, int32_t merged);
 
-  void encode(const Vocabulary& vocabulary, std::string_view word, std::vector<int32_t>& out) const;
+  void encode(const Vocabulary& vocabulary, std::string_view word, std::vector<int32_t>& out) const override;
 
  private:
   struct Merge {

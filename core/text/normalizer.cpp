@@ -2,13 +2,12 @@
 #include "base/error.hpp"
 #include "text/json_fields.hpp"
 #include "text/pretokenizer.hpp"
+#include "text/text_replace.hpp"
 #include "text/unicode.hpp"
 
 namespace tenon {
 
 namespace {
-
-constexpr size_t kMaxNormalized = size_t{1} << 30;
 
 std::string strip(std::string_view text, bool left, bool right) {
   size_t begin = 0, end = 0;
@@ -36,20 +35,6 @@ std::string strip_accents(std::string_view text) {
     at += d.length;
   }
   return out;
-}
-
-std::string replace_all(const Pattern& pattern, std::string_view content, std::string_view text) {
-  std::vector<Pattern::Span> spans;
-  pattern.find_all(text, spans);
-  if (text.size() + spans.size() * content.size() > kMaxNormalized)
-    fail(ErrorCode::capacity, "[normalizer] {} replacements by {} bytes", spans.size(), content.size());
-  std::string out;
-  size_t done = 0;
-  for (const auto& [begin, end] : spans) {
-    (out += text.substr(done, begin - done)) += content;
-    done = end;
-  }
-  return out += text.substr(done);
 }
 
 }  // namespace

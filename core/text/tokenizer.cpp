@@ -1,4 +1,4 @@
-// What all tokenizers share: decoding, streaming, stop ids, and the encoding pipeline around BPE.
+// What all tokenizers share: decoding, streaming, stop ids, and the encoding pipeline around a model.
 #include "text/tokenizer.hpp"
 
 #include <algorithm>
@@ -28,7 +28,8 @@ std::string_view without_first_space(std::string_view piece) {
 }  // namespace
 
 std::string_view Tokenizer::piece(int32_t id) const {
-  return vocabulary_.contains(id) ? vocabulary_.piece(id) : std::string_view();
+  const Vocabulary& pieces = pieces_.size() > 0 ? pieces_ : vocabulary_;
+  return pieces.contains(id) ? pieces.piece(id) : std::string_view();
 }
 
 bool Tokenizer::is_control(int32_t id) const {
@@ -44,15 +45,20 @@ bool Tokenizer::is_text(int32_t id) const {
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string out;
   bool first = strip_first_space_;
+  TokenDecoder::Run run(decoder_);
   for (int32_t id : ids) {
     if (!vocabulary_.contains(id)) fail(ErrorCode::usage, "[detokenize] id {} is outside 0..{}", id, size() - 1);
     const bool control = is_control(id);
     if (skip_special && control) continue;
-    const std::string_view bytes = vocabulary_.piece(id);
+    if (!decoder_.empty()) {
+      out += run.feed(vocabulary_.piece(id));
+      continue;
+    }
+    const std::string_view bytes = piece(id);
     out += first && !control ? without_first_space(bytes) : bytes;
     first = first && control;
   }
-  return out;
+  return out += run.finish();
 }
 
 bool Tokenizer::add_bos() const { return bos_ && !prefix_.empty() && prefix_.front() == *bos_; }
@@ -63,13 +69,22 @@ std::optional<int32_t> Tokenizer::token_to_id(std::string_view text) const {
   return std::nullopt;
 }
 
+StreamDecoder::StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special)
+    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {
+  if (!tokenizer_->decoder_.empty()) run_.emplace(tokenizer_->decoder_);
+}
+
 std::string StreamDecoder::feed(int32_t id) {
   const bool control = tokenizer_->is_control(id);
   if (skip_special_ && control) return {};
-  std::string_view bytes = tokenizer_->piece(id);
-  if (first_ && tokenizer_->strips_first_space() && !control) bytes = without_first_space(bytes);
-  first_ = first_ && control;
-  pending_ += bytes;
+  if (run_) {
+    if (tokenizer_->vocabulary_.contains(id)) pending_ += run_->feed(tokenizer_->vocabulary_.piece(id));
+  } else {
+    std::string_view bytes = tokenizer_->piece(id);
+    if (first_ && tokenizer_->strips_first_space() && !control) bytes = without_first_space(bytes);
+    first_ = first_ && control;
+    pending_ += bytes;
+  }
   const size_t keep = unicode::incomplete_tail(pending_);
   std::string out = pending_.substr(0, pending_.size() - keep);
   pending_.erase(0, out.size());
@@ -79,12 +94,16 @@ std::string StreamDecoder::feed(int32_t id) {
 std::string StreamDecoder::flush() {
   std::string out;
   out.swap(pending_);
+  if (run_) {
+    out += run_->finish();
+    run_.emplace(tokenizer_->decoder_);
+  }
   first_ = true;
   return out;
 }
 
-void BpeTokenizer::encode_plain(std::string_view text, bool at_start, bool parse_special,
-                                std::vector<int32_t>& out) const {
+void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, bool parse_special,
+                                     std::vector<int32_t>& out) const {
   const std::string normalized = normalizer_.empty() ? std::string() : normalizer_(text);
   if (!normalizer_.empty()) text = normalized;
   std::vector<AddedTokens::Fragment> fragments;
@@ -100,11 +119,11 @@ void BpeTokenizer::encode_plain(std::string_view text, bool at_start, bool parse
     }
     pre_(fragment.text, words, at_start && fragment.text.data() == text.data());
     for (std::string_view word : words.pieces)
-      unmark_words_ ? bpe_.encode(vocabulary_, unmarked(word), out) : bpe_.encode(vocabulary_, word, out);
+      unmark_words_ ? model_->encode(vocabulary_, unmarked(word), out) : model_->encode(vocabulary_, word, out);
   }
 }
 
-std::vector<int32_t> BpeTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+std::vector<int32_t> PipelineTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   if (text.size() > kMaxText) fail(ErrorCode::capacity, "[tokenize] {} bytes exceed {}", text.size(), kMaxText);
   std::vector<int32_t> out;
   if (options.add_special) out = prefix_;
@@ -141,7 +160,27 @@ void TokenizerBuilder::add_stop(int32_t id) {
   if (vocabulary().contains(id)) t_->stop_.push_back(id);
 }
 
+Bpe& TokenizerBuilder::bpe() {
+  if (!bpe_) {
+    auto model = std::make_unique<Bpe>();
+    bpe_ = model.get();
+    set_model(std::move(model));
+  }
+  return *bpe_;
+}
+
+// What each token means amid others; a step that holds text back leaves it to the token that follows.
+void TokenizerBuilder::derive_pieces() {
+  if (t_->decoder_.empty()) return;
+  TokenDecoder::Run run(t_->decoder_);
+  run.feed("a");
+  t_->pieces_.resize(static_cast<size_t>(vocabulary().size()));
+  for (int32_t id = 0; id < vocabulary().size(); ++id)
+    t_->pieces_.set(id, run.feed(vocabulary().piece(id)), vocabulary().kind(id));
+}
+
 std::shared_ptr<const Tokenizer> TokenizerBuilder::finish() {
+  derive_pieces();
   for (std::string_view name : kStopNames)
     if (const auto id = t_->token_to_id(name)) add_stop(*id);
   std::vector<int32_t>& stop = t_->stop_;

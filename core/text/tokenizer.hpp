@@ -15,8 +15,8 @@
 
 #include "checkpoint/checkpoint.hpp"
 #include "text/added_tokens.hpp"
-#include "text/bpe.hpp"
 #include "text/pretokenizer.hpp"
+#include "text/token_decoder.hpp"
 #include "text/vocabulary.hpp"
 
 namespace tenon {
@@ -48,7 +48,7 @@ class Tokenizer {
 
   /// The exact bytes; `skip_special` leaves control tokens out. Ids outside the vocabulary are Error{usage}.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
-  /// The bytes of one token, empty for an id outside the vocabulary.
+  /// The bytes of one token amid others, empty for an id outside the vocabulary.
   std::string_view piece(int32_t id) const;
   bool is_control(int32_t id) const;
   /// True when the token is a piece of text: not control, unknown or unused.
@@ -70,7 +70,10 @@ class Tokenizer {
 
  protected:
   friend class TokenizerBuilder;
+  friend class StreamDecoder;
   Vocabulary vocabulary_;
+  Vocabulary pieces_;     // what the tokens of vocabulary_ mean, where that is not their own text
+  TokenDecoder decoder_;  // empty: pieces in a row are the text
   AddedTokens added_, added_normalized_;
   std::vector<int32_t> prefix_, suffix_, stop_;
   std::optional<int32_t> bos_, eos_;
@@ -81,8 +84,7 @@ class Tokenizer {
 /// Decodes ids one at a time into text that never ends inside a code point; the pieces add up to decode() of all ids.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special = false)
-      : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+  explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special = false);
   /// The text that is complete after this id, possibly none.
   std::string feed(int32_t id);
   /// What is left at the end, complete or not.
@@ -91,6 +93,7 @@ class StreamDecoder {
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
   bool skip_special_, first_ = true;
+  std::optional<TokenDecoder::Run> run_;
   std::string pending_;
 };
 

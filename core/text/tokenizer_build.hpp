@@ -1,12 +1,14 @@
 // Shared by the readers of tokenizer.json, tokenizer.model and GGUF arrays: the tokenizer under construction.
 #pragma once
 
+#include "text/bpe.hpp"
+#include "text/token_model.hpp"
 #include "text/tokenizer.hpp"
 
 namespace tenon {
 
-/// Added tokens, normalizer, pre-tokenizer and BPE in a row.
-class BpeTokenizer final : public Tokenizer {
+/// Added tokens, normalizer, added tokens found in normalized text, pre-tokenizer, model and post-processor in a row.
+class PipelineTokenizer final : public Tokenizer {
  public:
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
 
@@ -15,7 +17,7 @@ class BpeTokenizer final : public Tokenizer {
   void encode_plain(std::string_view text, bool at_start, bool parse_special, std::vector<int32_t>& out) const;
   Normalizer normalizer_;
   PreTokenizer pre_;
-  Bpe bpe_;
+  std::unique_ptr<const TokenModel> model_;
   bool unmark_words_ = false;
 };
 
@@ -27,7 +29,11 @@ class TokenizerBuilder {
   AddedTokens& added_normalized() { return t_->added_normalized_; }
   Normalizer& normalizer() { return t_->normalizer_; }
   PreTokenizer& pre() { return t_->pre_; }
-  Bpe& bpe() { return t_->bpe_; }
+  /// The model as a Bpe, made by the first call.
+  Bpe& bpe();
+  void set_model(std::unique_ptr<const TokenModel> model) { t_->model_ = std::move(model); }
+  /// Without one, the vocabulary's texts in a row are the text.
+  void set_decoder(TokenDecoder decoder) { t_->decoder_ = std::move(decoder); }
   std::vector<int32_t>& prefix() { return t_->prefix_; }
   std::vector<int32_t>& suffix() { return t_->suffix_; }
   void strip_first_space(bool on) { t_->strip_first_space_ = on; }
@@ -45,7 +51,9 @@ class TokenizerBuilder {
   std::shared_ptr<const Tokenizer> finish();
 
  private:
-  std::shared_ptr<BpeTokenizer> t_ = std::make_shared<BpeTokenizer>();
+  void derive_pieces();
+  std::shared_ptr<PipelineTokenizer> t_ = std::make_shared<PipelineTokenizer>();
+  Bpe* bpe_ = nullptr;  // the model, when it is one
 };
 
 /// Ids that the file itself gives to the two; -1 for none.
