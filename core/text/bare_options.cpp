@@ -25,8 +25,12 @@ static void add_specials(TokenizerBuilder& b, const std::filesystem::path& file)
 
 void apply_bare_options(TokenizerBuilder& builder, const BareOptions& options) {
   if (!options.special.empty()) add_specials(builder, options.special);
-  if (options.nfc)
-    builder.normalizer().add([](std::string_view s) { return unicode::normalize(s, unicode::Form::nfc); });
+  if (!options.nfc) return;
+  Normalizer first;
+  first.add([](std::string_view s) { return unicode::normalize(s, unicode::Form::nfc); });
+  if (!builder.normalizer().empty())
+    first.add([own = std::move(builder.normalizer())](std::string_view s) { return own(s); });
+  builder.normalizer() = std::move(first);
 }
 
 }  // namespace tenon

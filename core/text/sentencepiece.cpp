@@ -14,8 +14,8 @@ constexpr size_t kMaxPieces = size_t{1} << 22;
 
 class SentencePieceReader {
  public:
-  SentencePieceReader(std::string_view bytes, std::string_view place, const Value* config)
-      : place_(place), config_(config) {
+  SentencePieceReader(std::string_view bytes, std::string_view place, const Value* config, const BareOptions& options)
+      : place_(place), config_(config), options_(options) {
     how_.byte_fallback = false, how_.remove_extra_whitespaces = true;  // the format's defaults, as below
     ProtobufReader message(bytes, place);
     ProtobufReader::Field field;
@@ -42,6 +42,7 @@ class SentencePieceReader {
     how_.fuse_unknown = true;
     use_score_bpe(b_, std::move(how_));
     name_tokens();
+    apply_bare_options(b_, options_);
     return b_.finish();
   }
 
@@ -146,6 +147,7 @@ class SentencePieceReader {
 
   std::string_view place_, normalizer_;
   const Value* config_;
+  const BareOptions& options_;
   TokenizerBuilder b_;
   std::vector<Piece> pieces_;
   ScoreBpe how_;
@@ -158,8 +160,8 @@ class SentencePieceReader {
 }  // namespace
 
 std::shared_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::string_view bytes, std::string_view place,
-                                                              const Value* config) {
-  return SentencePieceReader(bytes, place, config).read();
+                                                              const Value* config, const BareOptions& options) {
+  return SentencePieceReader(bytes, place, config, options).read();
 }
 
 }  // namespace tenon

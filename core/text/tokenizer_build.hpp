@@ -32,6 +32,12 @@ class TokenizerBuilder {
   /// The model as a Bpe, made by the first call.
   Bpe& bpe();
   void set_model(std::unique_ptr<const TokenModel> model) { t_->model_ = std::move(model); }
+  /// Puts the model inside another: `wrap` takes it and returns that.
+  template <typename Wrap>
+  void wrap_model(const Wrap& wrap) {
+    bpe_ = nullptr;
+    t_->model_ = wrap(std::move(t_->model_));
+  }
   /// Without one, the vocabulary's texts in a row are the text.
   void set_decoder(TokenDecoder decoder) { t_->decoder_ = std::move(decoder); }
   std::vector<int32_t>& prefix() { return t_->prefix_; }
@@ -69,11 +75,12 @@ AddedToken added_token(const Value& entry, int32_t id, const char* place);
 
 std::shared_ptr<const Tokenizer> tokenizer_from_gguf(const Checkpoint& checkpoint);
 /// `config`: tokenizer_config.json, nullptr when there is none.
-std::shared_ptr<const Tokenizer> tokenizer_from_json(const Value& json, const Value* config);
+std::shared_ptr<const Tokenizer> tokenizer_from_json(const Value& json, const Value* config,
+                                                     const BareOptions& options = {});
 /// `bytes`: a SentencePiece model (tokenizer.model), named `place` in errors. Error{unsupported} for one that is no
 /// BPE.
 std::shared_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::string_view bytes, std::string_view place,
-                                                              const Value* config);
+                                                              const Value* config, const BareOptions& options = {});
 /// True for a tiktoken file: lines of a base64 token and its rank.
 bool is_rank_file(std::string_view bytes);
 /// `bytes`: a tiktoken file, named `place` in errors. Error{usage} without options.pre.
@@ -86,6 +93,10 @@ std::shared_ptr<const Tokenizer> tokenizer_from_ranks(std::string_view bytes, st
 bool is_tekken(const Value& json);
 std::shared_ptr<const Tokenizer> tokenizer_from_tekken(const Value& json, std::string_view place, const Value* config,
                                                        const BareOptions& options);
+/// True for an rwkv_vocab_*.txt: lines of an id, a Python literal and its length.
+bool is_rwkv_file(std::string_view bytes);
+std::shared_ptr<const Tokenizer> tokenizer_from_rwkv(std::string_view bytes, std::string_view place,
+                                                     const Value* config, const BareOptions& options);
 /// Further special tokens and normalisation; to be called before finish().
 void apply_bare_options(TokenizerBuilder& builder, const BareOptions& options);
 

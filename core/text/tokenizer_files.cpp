@@ -14,31 +14,34 @@ namespace fs = std::filesystem;
 constexpr const char* kConfig = "tokenizer_config.json";
 // The first of these that is there is taken.
 constexpr std::string_view kNames[] = {"tokenizer.json", "tekken.json", "tokenizer.model", "tiktoken.model"};
+constexpr std::string_view kDated = "rwkv_vocab_";  // and a date
 
-std::string known_names() { return fmt::format("{}", fmt::join(kNames, ", ")); }
+bool is_dated(const fs::path& file) {
+  return file.filename().string().starts_with(kDated) && file.extension() == ".txt";
+}
 
+std::string known_names() { return fmt::format("{}, {}*.txt", fmt::join(kNames, ", "), kDated); }
+
+/// Of several dated ones the latest.
 std::optional<fs::path> file_of(const fs::path& folder) {
   for (const std::string_view name : kNames)
     if (fs::exists(folder / name)) return folder / name;
-  return std::nullopt;
+  std::optional<fs::path> latest;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (is_dated(entry.path()) && (!latest || *latest < entry.path())) latest = entry.path();
+  return latest;
 }
 
-void refuse(const char* flag, bool given, const std::string& place, const char* why) {
-  if (given) fail(ErrorCode::usage, "[{}] {} {}", flag, place, why);
-}
-
-void refuse_all(const BareOptions& options, const std::string& place, const char* why) {
-  refuse("--pre", !options.pre.empty(), place, why);
-  refuse("--special", !options.special.empty(), place, why);
-  refuse("--nfc", options.nfc, place, why);
+void refuse_pre(const BareOptions& options, const std::string& place, const char* why) {
+  if (!options.pre.empty()) fail(ErrorCode::usage, "[--pre] {} {}", place, why);
 }
 
 std::shared_ptr<const Tokenizer> from_json(const Value& json, const std::string& place, const Value* config,
                                            const BareOptions& options) {
-  refuse("--pre", !options.pre.empty(), place, "has a pattern of its own");
+  refuse_pre(options, place, "has a pattern of its own");
   if (is_tekken(json)) return tokenizer_from_tekken(json, place, config, options);
-  refuse_all(options, place, "says this itself");
-  return tokenizer_from_json(json, config);
+  return tokenizer_from_json(json, config, options);
 }
 
 /// `options`: nullptr in a checkpoint, whose files speak for themselves.
@@ -46,8 +49,9 @@ std::shared_ptr<const Tokenizer> from_bytes(const std::string& bytes, const std:
                                             const BareOptions* options) {
   if (is_rank_file(bytes))
     return options ? tokenizer_from_ranks(bytes, place, *options) : tokenizer_from_ranks(bytes, place, config);
-  if (options) refuse_all(*options, place, "says this itself");
-  return tokenizer_from_sentencepiece(bytes, place, config);
+  if (options) refuse_pre(*options, place, "has no use for a pattern");
+  if (is_rwkv_file(bytes)) return tokenizer_from_rwkv(bytes, place, config, options ? *options : BareOptions());
+  return tokenizer_from_sentencepiece(bytes, place, config, options ? *options : BareOptions());
 }
 
 }  // namespace
@@ -72,7 +76,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_file(const fs::path& given, con
   const std::string name = path.filename().string();
   const fs::path side = path.parent_path() / kConfig;
   Value config;
-  if (std::ranges::find(kNames, name) != std::end(kNames) && fs::exists(side))
+  if ((std::ranges::find(kNames, name) != std::end(kNames) || is_dated(path)) && fs::exists(side))
     config = parse_json(read_file(side), side.string());
   const Value* const beside = config.is_null() ? nullptr : &config;
   const std::string bytes = read_file(path);

@@ -2,6 +2,9 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "text/line_bpe.hpp"
+#include "text/python_literal.hpp"
+#include "text/rwkv.hpp"
 #include "text/score_bpe.hpp"
 #include "text/tokenizer_build.hpp"
 
@@ -9,13 +12,15 @@ namespace tenon {
 
 namespace {
 
-enum class Algorithm { byte_bpe, score_bpe, other, none };
+enum class Algorithm { byte_bpe, score_bpe, line_bpe, longest_match, other, none };
 
 Algorithm algorithm_of(const std::string& model) {
   static const std::pair<const char*, Algorithm> kModels[] = {
 #define TOKENIZER_MODEL(NAME, ALGORITHM) {NAME, Algorithm::ALGORITHM},
+#define LINE_BPE_PRE(NAME)
 #include "text/tokenizer_models.def"
 #undef TOKENIZER_MODEL
+#undef LINE_BPE_PRE
   };
   for (const auto& [name, algorithm] : kModels) {
     if (model != name) continue;
@@ -27,6 +32,19 @@ Algorithm algorithm_of(const std::string& model) {
   fail(ErrorCode::unsupported, "[tokenizer] tokenizer.ggml.model '{}'", model);
 }
 
+bool is_line_pre(std::string_view name) {
+  static constexpr std::string_view kNames[] = {
+#define TOKENIZER_MODEL(NAME, ALGORITHM)
+#define LINE_BPE_PRE(NAME) NAME,
+#include "text/tokenizer_models.def"
+#undef TOKENIZER_MODEL
+#undef LINE_BPE_PRE
+  };
+  return std::ranges::find(kNames, name) != std::end(kNames);
+}
+
+constexpr const char* kPlace = "tokenizer.ggml.tokens";
+
 class GgufReader {
  public:
   explicit GgufReader(const Checkpoint& checkpoint) : c_(checkpoint) {}
@@ -35,8 +53,10 @@ class GgufReader {
     const Value* model = c_.meta("tokenizer.ggml.model");
     if (!model || !model->is_string()) fail(ErrorCode::not_found, "[tokenizer] no tokenizer.ggml.model in the file");
     algorithm_ = algorithm_of(model->as_string());
+    always_bos_ = algorithm_ == Algorithm::line_bpe;  // whatever early files say
+    if (algorithm_ == Algorithm::byte_bpe && is_line_pre(pre())) algorithm_ = Algorithm::line_bpe;
     read_tokens();
-    algorithm_ == Algorithm::byte_bpe ? read_byte_bpe() : read_score_bpe();
+    read_model();
     read_special();
     return b_.finish();
   }
@@ -86,23 +106,37 @@ class GgufReader {
     index_tokens(b_);
   }
 
+  void read_model() {
+    if (algorithm_ == Algorithm::byte_bpe) return read_byte_bpe();
+    if (algorithm_ == Algorithm::score_bpe) return read_score_bpe();
+    if (algorithm_ == Algorithm::line_bpe) return read_line_bpe();
+    use_longest_match(b_, kPlace);
+  }
+
+  std::string pre() const {
+    const Value* name = c_.meta("tokenizer.ggml.pre");
+    return name && name->is_string() ? name->as_string() : "default";
+  }
+
   void set_token(int32_t i, const std::string& text, TokenKind kind, std::string& bytes) {
     const bool added = kind == TokenKind::control || kind == TokenKind::user_defined || kind == TokenKind::unknown;
     if (added) {
-      const bool marked = algorithm_ == Algorithm::score_bpe && kind == TokenKind::user_defined;
+      const bool marked = algorithm_ != Algorithm::byte_bpe && kind == TokenKind::user_defined;
       const std::string content = marked ? unmarked(text) : text;
       b_.vocabulary().set(i, content, kind);
       b_.added().add({content, i, kind != TokenKind::user_defined});
     } else if (algorithm_ == Algorithm::byte_bpe) {
       b_.vocabulary().set(i, unspell_bytes(text, bytes) ? bytes : text, kind);
+    } else if (algorithm_ == Algorithm::longest_match) {
+      b_.vocabulary().set(i, kind == TokenKind::unused ? text : python_bytes(text, kPlace), kind);
     } else {
+      if (algorithm_ == Algorithm::line_bpe && byte_token(text)) kind = TokenKind::byte;
       set_marked_token(b_, i, text, kind);
     }
   }
 
   void read_byte_bpe() {
-    const Value* pre = c_.meta("tokenizer.ggml.pre");
-    const std::string name = pre && pre->is_string() ? pre->as_string() : "default";
+    const std::string name = pre();
     b_.pre() = PreTokenizer::from_pre_name(name);
     traits_ = pre_traits(name);
     Bpe::Options options;
@@ -113,6 +147,26 @@ class GgufReader {
       b_.bpe().set_byte(static_cast<uint8_t>(b), b_.vocabulary().find({&c, 1}));
     }
     read_merges(array("tokenizer.ggml.merges"));
+  }
+
+  // Spaces and all other text stand for themselves here; what has no token is spelled in byte tokens.
+  void read_line_bpe() {
+    b_.normalizer().add(unmarked);
+    b_.pre().add_split(Pattern(R"(\n+)"), PreTokenizer::Behavior::isolated);
+    Bpe::Options options;
+    options.symbols = Bpe::Symbols::characters;
+    options.byte_fallback = true;
+    options.unknown_id = id("tokenizer.ggml.unknown_token_id");
+    b_.bpe().configure(options);
+    read_merges(array("tokenizer.ggml.merges"));
+    b_.wrap_model([](auto bpe) { return std::make_unique<LineBpe>(std::move(bpe)); });
+  }
+
+  void read_part(std::string_view part, std::string& bytes) const {
+    if (algorithm_ == Algorithm::line_bpe)
+      bytes = unmarked(part);
+    else if (!unspell_bytes(part, bytes))
+      bytes = part;
   }
 
   // Each merge is "left right" in the spelled alphabet. One that names an unknown token can never apply and is skipped.
@@ -126,8 +180,8 @@ class GgufReader {
       const size_t space = text.find(' ', 1);
       if (space == std::string_view::npos)
         fail(ErrorCode::bad_model, "[tokenizer] merge {} is '{}', not two parts", i, text);
-      if (!unspell_bytes(text.substr(0, space), left)) left = text.substr(0, space);
-      if (!unspell_bytes(text.substr(space + 1), right)) right = text.substr(space + 1);
+      read_part(text.substr(0, space), left);
+      read_part(text.substr(space + 1), right);
       const int32_t l = b_.vocabulary().find(left), r = b_.vocabulary().find(right);
       merged = b_.vocabulary().find(left += right, merged + 1);
       if (l >= 0 && r >= 0 && merged >= 0) b_.bpe().add_merge(l, r, merged);
@@ -148,12 +202,14 @@ class GgufReader {
 
   void read_special() {
     const int32_t bos = id("tokenizer.ggml.bos_token_id"), eos = id("tokenizer.ggml.eos_token_id");
+    if (algorithm_ == Algorithm::longest_match) name_rwkv_tokens(b_);
     b_.set_bos(bos);
     b_.set_eos(eos);
     b_.name_token("pad_token", id("tokenizer.ggml.padding_token_id"));
     b_.name_token("unk_token", id("tokenizer.ggml.unknown_token_id"));
     for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) b_.add_stop(id(key));
-    if (flag("tokenizer.ggml.add_bos_token", traits_.add_bos) && bos >= 0) b_.prefix().push_back(bos);
+    const bool add_bos = always_bos_ || flag("tokenizer.ggml.add_bos_token", traits_.add_bos);
+    if (add_bos && bos >= 0) b_.prefix().push_back(bos);
     if (flag("tokenizer.ggml.add_eos_token", false) && eos >= 0) b_.suffix().push_back(eos);
   }
 
@@ -161,6 +217,7 @@ class GgufReader {
   TokenizerBuilder b_;
   Algorithm algorithm_ = Algorithm::none;
   PreTraits traits_;
+  bool always_bos_ = false;
   int64_t n_tokens_ = 0;
 };
 

@@ -13,7 +13,8 @@ constexpr const char* kMark = "\xe2\x96\x81";
 
 class JsonReader {
  public:
-  JsonReader(const Value& json, const Value* config) : json_(json), config_(config) {}
+  JsonReader(const Value& json, const Value* config, const BareOptions& options)
+      : json_(json), config_(config), options_(options) {}
 
   std::shared_ptr<const Tokenizer> read() {
     const Value& model = json_member(json_, "model", kPlace);
@@ -32,6 +33,7 @@ class JsonReader {
     read_added();
     if (const Value* v = json_.find("post_processor")) read_post(*v, 0);
     if (config_) apply_tokenizer_config(b_, *config_, {});
+    apply_bare_options(b_, options_);
     return b_.finish();
   }
 
@@ -202,6 +204,7 @@ class JsonReader {
 
   const Value& json_;
   const Value* config_;
+  const BareOptions& options_;
   TokenizerBuilder b_;
   const Vocabulary* vocabulary_ = nullptr;
   bool marked_ = false;  // spaces are U+2581, and characters rather than bytes are merged
@@ -209,8 +212,9 @@ class JsonReader {
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer> tokenizer_from_json(const Value& json, const Value* config) {
-  return JsonReader(json, config).read();
+std::shared_ptr<const Tokenizer> tokenizer_from_json(const Value& json, const Value* config,
+                                                     const BareOptions& options) {
+  return JsonReader(json, config, options).read();
 }
 
 }  // namespace tenon

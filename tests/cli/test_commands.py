@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The contracts of the commands: spellings, what goes to stdout, exit status."""
+import base64
 import json
 import os
 import pathlib
@@ -163,11 +164,22 @@ class Text(Case):
         path.write_text("no json\n")
         self.refused("tokenize", DENSE / "hf", "--file", path, "--lines")
 
-    def test_what_is_not_supported_says_so(self):
-        self.refused("tokenize", DENSE / "hf", "x", "--nfc", names=["--nfc"])
-        path = self.folder / "odd.tiktoken"
-        path.write_text("IQ== 0\n")
-        self.refused("tokenize", path, "x", names=["odd.tiktoken"])
+    def test_what_is_said_of_bare_files(self):
+        self.refused("tokenize", DENSE / "hf", "x", "--nfc", names=["--nfc", "no bare vocabulary file"])
+        path, special = self.folder / "bytes.tiktoken", self.folder / "special.json"
+        path.write_text("".join(f"{base64.b64encode(bytes([b])).decode()} {b}\n" for b in range(256)))
+        special.write_text('{"<x>": 300}')
+        self.refused("tokenize", path, "x", names=["bytes.tiktoken", "--pre"])
+        self.refused("tokenize", path, "x", "--pre", "nonsense", names=["nonsense"])
+        self.refused("tokenize", DENSE / "hf" / "tokenizer.json", "x", "--pre", "gpt-2", names=["--pre", "tokenizer.json"])
+        flags = ["--pre", "gpt-2", "--special", special]
+        self.assertEqual(self.works("tokenize", path, "e\u0301<x>", *flags, "--nfc", "--parse-special").json(),
+                         [0xc3, 0xa9, 300])
+        lines = self.folder / "ids.jsonl"
+        lines.write_text("[300, 97]\n[]\n")
+        self.assertEqual(self.works("detokenize", path, "--file", lines, *flags).stdout, b'"<x>a"\n""\n')
+        lines.write_text("[1, -1]\n")
+        self.refused("detokenize", path, "--file", lines, *flags, names=["line 1"])
 
     def test_bad_ids(self):
         self.refused("detokenize", DENSE / "hf", "--ids", "999999", names=["999999"])
