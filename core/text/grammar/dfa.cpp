@@ -53,13 +53,7 @@ uint32_t embed(Nfa& nfa, const Dfa& dfa, uint32_t end) {
   const uint32_t first = nfa.size();
   for (uint32_t s = 0; s < dfa.size(); ++s) nfa.add_state();
   for (uint32_t s = 0; s < dfa.size(); ++s) {
-    for (int b = 0; b < 256;) {
-      const uint32_t next = dfa.next(s, static_cast<uint8_t>(b));
-      const int from = b;
-      while (b < 256 && dfa.next(s, static_cast<uint8_t>(b)) == next) ++b;
-      if (next != Dfa::kDead)
-        nfa.edge(first + s, static_cast<uint8_t>(from), static_cast<uint8_t>(b - 1), first + next);
-    }
+    for_each_run(dfa, s, [&](uint8_t from, uint8_t to, uint32_t next) { nfa.edge(first + s, from, to, first + next); });
     if (dfa.accepts(s)) nfa.empty_edge(first + s, end);
   }
   return first;

@@ -125,7 +125,7 @@ Dfa DfaBuilder::finish_as_is() && {
 }
 
 uint32_t Nfa::add_state() {
-  if (states_.size() >= kMaxWork / 16) fail(ErrorCode::capacity, "[grammar] more than {} places", states_.size());
+  if (states_.size() >= kMaxWork / 64) fail(ErrorCode::capacity, "[grammar] more than {} places", states_.size());
   states_.emplace_back();
   return size() - 1;
 }
@@ -187,8 +187,8 @@ class Subsets {
  public:
   Subsets(const Nfa& nfa, uint32_t accept) : nfa_(nfa), accept_(accept), seen_(nfa.size(), 0) {
     ByteClasses classes;
-    for (const Nfa::State& s : nfa.states_)
-      for (const Nfa::Edge& e : s.edges) classes.cut(e.first, e.last);
+    for (uint32_t s = 0; s < nfa.size(); ++s)
+      for (const Nfa::Edge& e : nfa.edges(s)) classes.cut(e.first, e.last);
     classes.close();
     builder_.emplace_back(std::move(classes));
   }
@@ -199,7 +199,7 @@ class Subsets {
     for (uint32_t s = 0; s < sets_.size(); ++s) {
       std::map<uint32_t, std::vector<uint32_t>> next;  // by class
       for (uint32_t state : *sets_[s])
-        for (const Nfa::Edge& e : nfa_.states_[state].edges)
+        for (const Nfa::Edge& e : nfa_.edges(state))
           for (uint32_t c = builder.classes().of(e.first); c <= builder.classes().of(e.last); ++c) {
             next[c].push_back(e.to);
             work();
@@ -234,8 +234,8 @@ class Subsets {
       open.pop_back();
       work();
       accepts = accepts || s == accept_;
-      if (!nfa_.states_[s].edges.empty()) kept.push_back(s);
-      for (uint32_t t : nfa_.states_[s].empty)
+      if (!nfa_.edges(s).empty()) kept.push_back(s);
+      for (uint32_t t : nfa_.empty_edges(s))
         if (seen_[t] != round_) seen_[t] = round_, open.push_back(t);
     }
     std::sort(kept.begin(), kept.end());

@@ -51,6 +51,17 @@ class DfaBuilder {
   std::vector<uint8_t> accepts_;
 };
 
+/// visit(first, last, next): the runs of bytes that lead from a state to a living one.
+template <class Visit>
+void for_each_run(const Dfa& dfa, uint32_t state, Visit visit) {
+  for (int b = 0; b < 256;) {
+    const uint32_t next = dfa.next(state, static_cast<uint8_t>(b));
+    const int first = b;
+    while (b < 256 && dfa.next(state, static_cast<uint8_t>(b)) == next) ++b;
+    if (next != Dfa::kDead) visit(static_cast<uint8_t>(first), static_cast<uint8_t>(b - 1), next);
+  }
+}
+
 /// A nondeterministic automaton under construction.
 class Nfa {
  public:
@@ -61,19 +72,21 @@ class Nfa {
   void characters(uint32_t from, int32_t first, int32_t last, uint32_t to);
   uint32_t size() const { return static_cast<uint32_t>(states_.size()); }
 
-  /// Error{capacity} when there are too many sets of states.
-  Dfa determinize(uint32_t start, uint32_t accept) const;
-
- private:
   struct Edge {
     uint8_t first, last;
     uint32_t to;
   };
+  const std::vector<Edge>& edges(uint32_t state) const { return states_[state].edges; }
+  const std::vector<uint32_t>& empty_edges(uint32_t state) const { return states_[state].empty; }
+
+  /// Error{capacity} when there are too many sets of states.
+  Dfa determinize(uint32_t start, uint32_t accept) const;
+
+ private:
   struct State {
     std::vector<Edge> edges;
     std::vector<uint32_t> empty;
   };
-  friend class Subsets;
   void byte_ranges(uint32_t from, const uint8_t* first, const uint8_t* last, int n, uint32_t to);
   std::vector<State> states_;
 };
