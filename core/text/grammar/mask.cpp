@@ -165,7 +165,7 @@ State TokenMasks::after_bytes(State state, std::string_view bytes) {
 }
 
 State TokenMasks::after(State state, int32_t token) {
-  const std::string_view bytes = token >= 0 && token < vocabulary_->size() ? vocabulary_->piece(token) : "";
+  const std::string_view bytes = vocabulary_->piece(token);
   if (bytes.empty()) return kNoState;
   const std::lock_guard lock(grammar_->mutex());
   return after_bytes(state, bytes);

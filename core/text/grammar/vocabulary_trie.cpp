@@ -71,6 +71,8 @@ std::shared_ptr<const VocabularyTrie> VocabularyTrie::of(std::shared_ptr<const T
   return v;
 }
 
-std::string_view VocabularyTrie::piece(int32_t id) const { return tokenizer_->piece(id); }
+std::string_view VocabularyTrie::piece(int32_t id) const {
+  return tokenizer_->is_text(id) ? tokenizer_->piece(id) : std::string_view();
+}
 
 }  // namespace tenon::grammar

@@ -52,6 +52,7 @@ class VocabularyTrie {
   static std::shared_ptr<const VocabularyTrie> of(std::shared_ptr<const Tokenizer> tokenizer);
 
   int32_t size() const { return size_; }
+  /// Empty for ids that no text spells.
   std::string_view piece(int32_t id) const;
   const TokenTrie& short_plain() const { return short_plain_; }
   const TokenTrie& long_plain() const { return long_plain_; }

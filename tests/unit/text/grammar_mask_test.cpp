@@ -67,9 +67,8 @@ TEST_CASE("masks are what trying every token gives") {
     const NodeId text = g.add(JsonString{share(any_text()), 0, 8}), number = g.add(Bytes{share(regex("-?[0-9]{1,3}"))});
     const NodeId list = g.add(Array{.rest = {number}});
     const auto others = share(subtract(any_text(), literals(std::vector<std::string_view>{"name", "list"})));
-    g.root = g.add(Object{.properties = {{"name", text, true}, {"list", list, false}},
-                          .rest = {{others, text}},
-                          .max_properties = 4});
+    g.root = g.add(Object{
+        .properties = {{"name", text, true}, {"list", list, false}}, .rest = {{others, text}}, .max_properties = 4});
     check_masks(g, vocabulary, 60);
   }
 }

@@ -151,7 +151,8 @@ TEST_CASE("objects: members in any order, each once") {
   Hand g;
   const NodeId v = g.text("1");
   g.whitespace = word("");
-  g.root = g.add(Object{.properties = {property("a", v, true), property("ab", v, false), property("c", kNoNode, false)}});
+  g.root =
+      g.add(Object{.properties = {property("a", v, true), property("ab", v, false), property("c", kNoNode, false)}});
   CHECK(accepted(g, R"({"a":1})"));
   CHECK(accepted(g, R"({"ab":1,"a":1})"));
   CHECK(accepted(g, R"({"\u0061":1,"a\u0062":1})"));
