@@ -126,9 +126,13 @@ void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, bool 
 std::vector<int32_t> PipelineTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   if (text.size() > kMaxText) fail(ErrorCode::capacity, "[tokenize] {} bytes exceed {}", text.size(), kMaxText);
   std::vector<int32_t> out;
-  if (options.add_special) out = prefix_;
   std::vector<AddedTokens::Fragment> fragments;
   added_.split(text, options.parse_special, fragments);
+  // A rendered prompt may begin with bos itself.
+  const bool there =
+      fragments.size() >= prefix_.size() &&
+      std::ranges::equal(prefix_, std::span(fragments).first(prefix_.size()), {}, {}, &AddedTokens::Fragment::id);
+  if (options.add_special && !there) out = prefix_;
   for (const auto& fragment : fragments) {
     if (fragment.id >= 0)
       out.push_back(fragment.id);
@@ -186,9 +190,10 @@ std::shared_ptr<const Tokenizer> TokenizerBuilder::finish() {
   std::vector<int32_t>& stop = t_->stop_;
   std::sort(stop.begin(), stop.end());
   stop.erase(std::unique(stop.begin(), stop.end()), stop.end());
-  // Where the harmony format ends messages with <|return|> and <|call|>, <|end|> only separates them.
-  const auto end = t_->token_to_id("<|end|>");
-  if (end && t_->token_to_id("<|return|>") && t_->token_to_id("<|call|>")) std::erase(stop, *end);
+  // Where a format ends messages with two others (harmony's <|return|> and <|call|>), <|end|> only separates them.
+  const auto has = [this](const char* name) { return t_->token_to_id(name).has_value(); };
+  const bool separates = (has("<|return|>") && has("<|call|>")) || (has("<|flush|>") && has("<|calls|>"));
+  if (separates && has("<|end|>")) std::erase(stop, *t_->token_to_id("<|end|>"));
   return t_;
 }
 

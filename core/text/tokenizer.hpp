@@ -43,7 +43,7 @@ class Tokenizer {
   static std::shared_ptr<const Tokenizer> from_file(const std::filesystem::path& path, const BareOptions& options = {});
 
   virtual ~Tokenizer() = default;
-  /// The ids of `text`. Error{capacity} above 1 GiB.
+  /// The ids of `text`, which is not begun with bos again where it begins so itself. Error{capacity} above 1 GiB.
   virtual std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
 
   /// The exact bytes; `skip_special` leaves control tokens out. Ids outside the vocabulary are Error{usage}.
