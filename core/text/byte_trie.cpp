@@ -23,6 +23,7 @@ ByteTrie::ByteTrie(std::vector<std::pair<std::string_view, int32_t>> tokens) {
   for (const auto& [token, id] : tokens) {
     if (token.empty()) fail(ErrorCode::bad_model, "[tokenizer] token {} is empty", id);
     bytes += token.size();
+    longest_token_ = std::max(longest_token_, token.size());
   }
   if (bytes > kMaxBytes) fail(ErrorCode::capacity, "[tokenizer] tokens of {} bytes, more than {}", bytes, kMaxBytes);
   std::ranges::sort(tokens);
@@ -57,19 +58,24 @@ void ByteTrie::expand(const std::vector<std::pair<std::string_view, int32_t>>& t
   nodes_[range.node].count = static_cast<uint16_t>(bytes_.size() - first);
 }
 
-ByteTrie::Match ByteTrie::longest(std::string_view text, size_t at) const {
+ByteTrie::Match ByteTrie::longest(std::string_view text, size_t at, uint32_t from) const {
   Match best;
-  const Node* node = &nodes_[0];
+  const Node* node = &nodes_[from];
   for (size_t i = at; i < text.size(); ++i) {
-    const auto begin = bytes_.begin() + node->edges, end = begin + node->count;
-    const auto byte = static_cast<uint8_t>(text[i]);
-    // All 256 bytes are there at the root of a usual vocabulary.
-    const auto edge = node->count == 256 ? begin + byte : std::lower_bound(begin, end, byte);
-    if (edge == end || *edge != byte) break;
-    node = &nodes_[children_[static_cast<size_t>(edge - bytes_.begin())]];
+    node = child(*node, static_cast<uint8_t>(text[i]));
+    if (!node) break;
     if (node->id >= 0) best = {node->id, i + 1 - at};
   }
   return best;
+}
+
+std::optional<uint32_t> ByteTrie::place(std::string_view bytes) const {
+  const Node* node = &nodes_[0];
+  for (const char byte : bytes) {
+    node = child(*node, static_cast<uint8_t>(byte));
+    if (!node) return std::nullopt;
+  }
+  return static_cast<uint32_t>(node - nodes_.data());
 }
 
 }  // namespace tenon

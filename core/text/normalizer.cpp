@@ -1,7 +1,11 @@
 // tokenizer.json normalizers, each a function from text to text.
+#include "text/normalizer.hpp"
+
 #include "base/error.hpp"
+#include "text/base64.hpp"
+#include "text/charsmap.hpp"
 #include "text/json_fields.hpp"
-#include "text/pretokenizer.hpp"
+#include "text/rewrites.hpp"
 #include "text/text_replace.hpp"
 #include "text/unicode.hpp"
 
@@ -9,39 +13,38 @@ namespace tenon {
 
 namespace {
 
-std::string strip(std::string_view text, bool left, bool right) {
-  size_t begin = 0, end = 0;
-  bool seen = false;
-  for (size_t at = 0; at < text.size();) {
-    const unicode::Decoded d = unicode::decode(text, at);
-    at += d.length;
-    if (d.code >= 0 && unicode::is_space(d.code)) {
-      if (!seen) begin = at;
-    } else {
-      seen = true;
-      end = at;
+constexpr const char* kPlace = "normalizer";
+
+Normalizer::Step replace_of(const Value& json) {
+  return [pattern = json_pattern(json, kPlace), content = json_string(json, "content", kPlace)](std::string_view text,
+                                                                                                bool& at_start) {
+    if (content.empty()) {
+      std::vector<Pattern::Span> spans;
+      pattern.find_all(text, spans);
+      if (!spans.empty() && spans.front().first == 0) at_start = false;
     }
-  }
-  if (!left) begin = 0;
-  if (!right) end = text.size();
-  return std::string(text.substr(begin, end > begin ? end - begin : 0));
+    return replace_all(pattern, content, text);
+  };
 }
 
-std::string strip_accents(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const unicode::Decoded d = unicode::decode(text, at);
-    if (d.code < 0 || !unicode::is_mark(d.code)) out += text.substr(at, d.length);
-    at += d.length;
-  }
-  return out;
+Normalizer::Rewrite precompiled_of(const Value& json) {
+  const auto blob = decode_base64(json_string(json, "precompiled_charsmap", kPlace));
+  if (!blob) fail(ErrorCode::bad_model, "[normalizer] precompiled_charsmap is no base64");
+  return [map = std::make_shared<const Charsmap>(*blob, kPlace)](std::string_view text) {
+    return map->rewrite_graphemes(text);
+  };
 }
 
 }  // namespace
 
 std::string Normalizer::operator()(std::string_view text) const {
+  bool at_start = true;
+  return (*this)(text, at_start);
+}
+
+std::string Normalizer::operator()(std::string_view text, bool& at_start) const {
   std::string out(text);
-  for (const auto& step : steps_) out = step(out);
+  for (const auto& step : steps_) out = step(out, at_start);
   return out;
 }
 
@@ -51,10 +54,21 @@ Normalizer Normalizer::from_json(const Value& json) {
   return n;
 }
 
+void Normalizer::append_bert(const Value& json) {
+  const bool lowercase = json_bool(json, "lowercase", true);
+  if (json_bool(json, "clean_text", true)) add_step(rewrites::clean_text);
+  if (json_bool(json, "handle_chinese_chars", true)) add(rewrites::isolate_ideographs);
+  if (json_bool(json, "strip_accents", lowercase)) {
+    add([](std::string_view s) { return unicode::normalize(s, unicode::Form::nfd); });
+    add_step(rewrites::without_nonspacing_marks);
+  }
+  if (lowercase) add(rewrites::lower);
+}
+
 void Normalizer::append(const Value& json, int depth) {
   if (json.is_null()) return;
   if (depth > 16) fail(ErrorCode::bad_model, "[normalizer] nested deeper than 16");
-  const std::string type = json_string(json, "type", "normalizer");
+  const std::string type = json_string(json, "type", kPlace);
   static const std::pair<const char*, unicode::Form> kForms[] = {{"NFC", unicode::Form::nfc},
                                                                  {"NFD", unicode::Form::nfd},
                                                                  {"NFKC", unicode::Form::nfkc},
@@ -62,21 +76,28 @@ void Normalizer::append(const Value& json, int depth) {
   for (const auto& [name, form] : kForms)
     if (type == name) return add([form = form](std::string_view s) { return unicode::normalize(s, form); });
   if (type == "Sequence") {
-    for (const Value& v : json_array(json, "normalizers", "normalizer")) append(v, depth + 1);
+    for (const Value& v : json_array(json, "normalizers", kPlace)) append(v, depth + 1);
   } else if (type == "Lowercase") {
-    add([](std::string_view s) { return unicode::to_lower(s); });
+    add(rewrites::lower);
   } else if (type == "StripAccents") {
-    add([](std::string_view s) { return strip_accents(s); });
+    add_step(rewrites::without_marks);
+  } else if (type == "BertNormalizer") {
+    append_bert(json);
+  } else if (type == "Nmt") {
+    add_step(rewrites::nmt);
+  } else if (type == "ByteLevel") {
+    add(rewrites::spell);
+  } else if (type == "Precompiled") {
+    add(precompiled_of(json));
   } else if (type == "Strip") {
-    const bool left = json_bool(json, "strip_left", true), right = json_bool(json, "strip_right", true);
-    add([left, right](std::string_view s) { return strip(s, left, right); });
+    add_step([left = json_bool(json, "strip_left", true), right = json_bool(json, "strip_right", true)](
+                 std::string_view s, bool& at_start) { return rewrites::strip(s, left, right, at_start); });
   } else if (type == "Prepend") {
-    add([prefix = json_string(json, "prepend", "normalizer")](std::string_view s) {
+    add([prefix = json_string(json, "prepend", kPlace)](std::string_view s) {
       return s.empty() ? std::string() : prefix + std::string(s);
     });
   } else if (type == "Replace") {
-    add([pattern = json_pattern(json, "normalizer"), content = json_string(json, "content", "normalizer")](
-            std::string_view s) { return replace_all(pattern, content, s); });
+    add_step(replace_of(json));
   } else {
     fail(ErrorCode::unsupported, "[normalizer] type '{}'", type);
   }

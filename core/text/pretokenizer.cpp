@@ -6,6 +6,8 @@
 #include "base/error.hpp"
 #include "text/digit_groups.hpp"
 #include "text/json_fields.hpp"
+#include "text/rewrites.hpp"
+#include "text/unicode.hpp"
 
 namespace tenon {
 
@@ -14,6 +16,11 @@ namespace {
 constexpr const char* kWordSplit =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";  // ByteLevel's own
 constexpr const char* kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
+// \w of Rust's regex crate, which Whitespace is written in: alphabetic, marks, decimals, connectors, joiners.
+#define TENON_RUST_WORD                                                                           \
+  R"(\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-)" \
+  R"(\x{1f169}\x{1f170}-\x{1f189})"
+constexpr const char* kRustWords = "[" TENON_RUST_WORD "]+|[^\\s" TENON_RUST_WORD "]+";
 
 struct PreName {
   std::string_view name;
@@ -137,17 +144,20 @@ void PreTokenizer::operator()(std::string_view text, Words& words, bool at_start
   for (const Step& step : steps_) {
     before.swap(words.pieces);
     words.pieces.clear();
+    if (before.empty()) return;
     for (size_t i = 0; i < before.size(); ++i) {
       if (step.pattern)
         split(step, before[i], words.pieces);
       else
         step.rewrite(at_start && i == 0, before[i], words);
     }
+    if (step.pattern) at_start = at_start && !words.pieces.empty() && words.pieces[0].data() == before[0].data();
   }
 }
 
-PreTokenizer PreTokenizer::from_json(const Value& json) {
+PreTokenizer PreTokenizer::from_json(const Value& json, Bytes bytes) {
   PreTokenizer p;
+  p.bytes_ = bytes;
   p.append(json, 0);
   return p;
 }
@@ -163,6 +173,14 @@ void PreTokenizer::append_byte_level(const Value& json) {
     steps_.push_back(std::move(step));
   }
   if (json_bool(json, "use_regex", true)) add_split(Pattern(kWordSplit), Behavior::isolated);
+  if (bytes_ == Bytes::spelled) {
+    Step step;
+    step.rewrite = [](bool, std::string_view piece, Words& out) {
+      out.pieces.push_back(out.owned.emplace_back(rewrites::spell(piece)));
+    };
+    steps_.push_back(std::move(step));
+  }
+  last_byte_level_ = steps_.size();
 }
 
 void PreTokenizer::append_metaspace(const Value& json) {
@@ -181,6 +199,20 @@ void PreTokenizer::append_metaspace(const Value& json) {
   };
   steps_.push_back(std::move(step));
   if (json_bool(json, "split", true)) add_split(Pattern::literal(mark), Behavior::merged_with_next);
+}
+
+void PreTokenizer::append_fixed_length(const Value& json) {
+  const Value* given = json.find("length");
+  const int64_t length = given && given->is_int() ? given->as_int() : 5;
+  if (length < 1) fail(ErrorCode::bad_model, "[pre_tokenizer] FixedLength of {} characters", length);
+  Step step;
+  step.rewrite = [length](bool, std::string_view piece, Words& out) {
+    for (size_t begin = 0, at = 0; at < piece.size(); begin = at) {
+      for (int64_t i = 0; i < length && at < piece.size(); ++i) at += unicode::decode(piece, at).length;
+      out.pieces.push_back(piece.substr(begin, at - begin));
+    }
+  };
+  steps_.push_back(std::move(step));
 }
 
 void PreTokenizer::append(const Value& json, int depth) {
@@ -203,7 +235,7 @@ void PreTokenizer::append(const Value& json, int depth) {
   } else if (type == "Punctuation") {
     add_split(Pattern(kPunctuation), behavior("Isolated"));
   } else if (type == "Whitespace") {
-    add_split(Pattern(R"(\w+|[^\w\s]+)"), Behavior::removed, true);
+    add_split(Pattern(kRustWords), Behavior::removed, true);
   } else if (type == "WhitespaceSplit") {
     add_split(Pattern(R"(\s)"), Behavior::removed);
   } else if (type == "BertPreTokenizer") {
@@ -211,6 +243,10 @@ void PreTokenizer::append(const Value& json, int depth) {
     add_split(Pattern(kPunctuation), Behavior::isolated);
   } else if (type == "Metaspace") {
     append_metaspace(json);
+  } else if (type == "CharDelimiterSplit" || type == "Delimiter") {
+    add_split(Pattern::literal(json_string(json, "delimiter", "pre_tokenizer")), Behavior::removed);
+  } else if (type == "FixedLength") {
+    append_fixed_length(json);
   } else {
     fail(ErrorCode::unsupported, "[pre_tokenizer] type '{}'", type);
   }

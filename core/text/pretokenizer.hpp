@@ -1,4 +1,4 @@
-// What happens to text before the model sees it: normalizers rewrite it, pre-tokenizers cut it into words.
+// Cuts normalized text into the words that the model sees.
 // Built from tokenizer.json's own descriptions, or from a GGUF `pre` name (table pre_names.def).
 #pragma once
 
@@ -14,20 +14,6 @@
 
 namespace tenon {
 
-class Normalizer {
- public:
-  Normalizer() = default;
-  /// The "normalizer" member of tokenizer.json, null included. Error{unsupported} names a type that is not known.
-  static Normalizer from_json(const Value& json);
-  void add(std::function<std::string(std::string_view)> step) { steps_.push_back(std::move(step)); }
-  bool empty() const { return steps_.empty(); }
-  std::string operator()(std::string_view text) const;
-
- private:
-  void append(const Value& json, int depth);
-  std::vector<std::function<std::string(std::string_view)>> steps_;
-};
-
 class PreTokenizer {
  public:
   struct Words {
@@ -37,8 +23,10 @@ class PreTokenizer {
   enum class Behavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 
   PreTokenizer() = default;
+  /// What a ByteLevel step does to its words: nothing, for a model of bytes, or spell them as the format does.
+  enum class Bytes { kept, spelled };
   /// The "pre_tokenizer" member of tokenizer.json, null included.
-  static PreTokenizer from_json(const Value& json);
+  static PreTokenizer from_json(const Value& json, Bytes bytes = Bytes::kept);
   /// A GGUF tokenizer.ggml.pre name; Error{unsupported} naming it when the table does not have it.
   static PreTokenizer from_pre_name(std::string_view name);
 
@@ -48,6 +36,8 @@ class PreTokenizer {
   void operator()(std::string_view text, Words& words, bool at_start = true) const;
   /// True when the words are to be spelled in bytes (a ByteLevel step was among them).
   bool byte_level() const { return byte_level_; }
+  /// True when such a step was there and no other looked at what it had spelled.
+  bool byte_level_last() const { return byte_level_ && last_byte_level_ == steps_.size(); }
 
  private:
   struct Step {
@@ -59,9 +49,12 @@ class PreTokenizer {
   void append(const Value& json, int depth);
   void append_byte_level(const Value& json);
   void append_metaspace(const Value& json);
+  void append_fixed_length(const Value& json);
   static void split(const Step& step, std::string_view piece, std::vector<std::string_view>& out);
   std::vector<Step> steps_;
   bool byte_level_ = false;
+  Bytes bytes_ = Bytes::kept;
+  size_t last_byte_level_ = 0;  // steps when the last ByteLevel had been added
 };
 
 /// What a `pre` name says beyond its patterns.

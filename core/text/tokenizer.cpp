@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "text/score_bpe.hpp"
 #include "text/tokenizer_build.hpp"
 #include "text/unicode.hpp"
 
@@ -104,7 +103,7 @@ std::string StreamDecoder::flush() {
 
 void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, bool parse_special,
                                      std::vector<int32_t>& out) const {
-  const std::string normalized = normalizer_.empty() ? std::string() : normalizer_(text);
+  const std::string normalized = normalizer_.empty() ? std::string() : normalizer_(text, at_start);
   if (!normalizer_.empty()) text = normalized;
   std::vector<AddedTokens::Fragment> fragments;
   if (added_normalized_.empty())
@@ -118,8 +117,7 @@ void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, bool 
       continue;
     }
     pre_(fragment.text, words, at_start && fragment.text.data() == text.data());
-    for (std::string_view word : words.pieces)
-      unmark_words_ ? model_->encode(vocabulary_, unmarked(word), out) : model_->encode(vocabulary_, word, out);
+    for (std::string_view word : words.pieces) model_->encode(vocabulary_, word, out);
   }
 }
 
@@ -173,14 +171,17 @@ Bpe& TokenizerBuilder::bpe() {
   return *bpe_;
 }
 
+void TokenizerBuilder::set_piece(int32_t id, std::string_view bytes) {
+  t_->pieces_.resize(static_cast<size_t>(vocabulary().size()));
+  t_->pieces_.set(id, bytes, vocabulary().kind(id));
+}
+
 // What each token means amid others; a step that holds text back leaves it to the token that follows.
 void TokenizerBuilder::derive_pieces() {
   if (t_->decoder_.empty()) return;
   TokenDecoder::Run run(t_->decoder_);
   run.feed("a");
-  t_->pieces_.resize(static_cast<size_t>(vocabulary().size()));
-  for (int32_t id = 0; id < vocabulary().size(); ++id)
-    t_->pieces_.set(id, run.feed(vocabulary().piece(id)), vocabulary().kind(id));
+  for (int32_t id = 0; id < vocabulary().size(); ++id) set_piece(id, run.feed(vocabulary().piece(id)));
 }
 
 std::shared_ptr<const Tokenizer> TokenizerBuilder::finish() {

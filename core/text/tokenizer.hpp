@@ -15,7 +15,6 @@
 
 #include "checkpoint/checkpoint.hpp"
 #include "text/added_tokens.hpp"
-#include "text/pretokenizer.hpp"
 #include "text/token_decoder.hpp"
 #include "text/vocabulary.hpp"
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "text/bpe.hpp"
+#include "text/normalizer.hpp"
+#include "text/pretokenizer.hpp"
 #include "text/token_model.hpp"
 #include "text/tokenizer.hpp"
 
@@ -18,13 +20,13 @@ class PipelineTokenizer final : public Tokenizer {
   Normalizer normalizer_;
   PreTokenizer pre_;
   std::unique_ptr<const TokenModel> model_;
-  bool unmark_words_ = false;
 };
 
 /// Access to the parts while a reader fills them; finish() derives what follows from them.
 class TokenizerBuilder {
  public:
   Vocabulary& vocabulary() { return t_->vocabulary_; }
+  const Vocabulary& vocabulary() const { return t_->vocabulary_; }
   AddedTokens& added() { return t_->added_; }
   AddedTokens& added_normalized() { return t_->added_normalized_; }
   Normalizer& normalizer() { return t_->normalizer_; }
@@ -38,13 +40,13 @@ class TokenizerBuilder {
     bpe_ = nullptr;
     t_->model_ = wrap(std::move(t_->model_));
   }
-  /// Without one, the vocabulary's texts in a row are the text.
+  /// What a token means, where that is not its text in the vocabulary; all or none of them are set.
+  void set_piece(int32_t id, std::string_view bytes);
+  /// Without one, tokens in a row are the text.
   void set_decoder(TokenDecoder decoder) { t_->decoder_ = std::move(decoder); }
   std::vector<int32_t>& prefix() { return t_->prefix_; }
   std::vector<int32_t>& suffix() { return t_->suffix_; }
   void strip_first_space(bool on) { t_->strip_first_space_ = on; }
-  /// The words that the pre-tokenizer leaves have U+2581 for spaces, of which the vocabulary knows nothing.
-  void unmark_words() { t_->unmark_words_ = true; }
   /// As Tokenizer::token_to_id; -1 for no token.
   int32_t find(std::string_view text) const { return t_->token_to_id(text).value_or(-1); }
 

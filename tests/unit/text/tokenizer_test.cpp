@@ -9,6 +9,7 @@
 #include "base/mapped_file.hpp"
 #include "fixtures.hpp"
 #include "text/fake_checkpoint.hpp"
+#include "text/pretokenizer.hpp"
 
 using namespace tenon;
 
