@@ -121,7 +121,8 @@ void Bpe::cut(const Vocabulary& vocabulary, std::string_view word, std::vector<S
     Symbol symbol{static_cast<uint32_t>(at), 1};
     if (options_.symbols == Symbols::bytes) {
       symbol.id = byte_ids_[static_cast<unsigned char>(word[at])];
-      symbols.push_back(symbol);
+      // What is dropped keeps none of its neighbours apart.
+      if (symbol.id >= 0 || options_.unknown_id >= 0) symbols.push_back(symbol);
     } else {
       symbol.length = unicode::decode(word, at).length;
       symbol.id = vocabulary.find(word.substr(at, symbol.length));
@@ -169,6 +170,7 @@ void Bpe::encode(const Vocabulary& vocabulary, std::string_view word, std::vecto
   }
   std::vector<Symbol> symbols;
   cut(vocabulary, word, symbols);
+  if (symbols.empty()) return;
   if (symbols.size() > 1) merge_all(vocabulary, word, symbols);
   bool after_unknown = false;
   for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next)

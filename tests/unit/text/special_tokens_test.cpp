@@ -20,8 +20,8 @@ struct Token {
 };
 
 /// `more`: further keys, tokenizer.ggml. left out.
-std::shared_ptr<const Tokenizer> load(const std::vector<Token>& special,
-                                      const std::map<std::string, Value>& more = {}) {
+std::shared_ptr<const Tokenizer> load(const std::vector<Token>& special, const std::map<std::string, Value>& more = {},
+                                      Value::Array merges = {}) {
   Value::Array tokens, types;
   for (int c = 0x20; c < 0x7f; ++c) {
     tokens.emplace_back(c == 0x20 ? std::string("\xc4\xa0") : std::string(1, static_cast<char>(c)));
@@ -35,7 +35,7 @@ std::shared_ptr<const Tokenizer> load(const std::vector<Token>& special,
                          {"tokenizer.ggml.pre", "gpt-2"},
                          {"tokenizer.ggml.tokens", std::move(tokens)},
                          {"tokenizer.ggml.token_type", std::move(types)},
-                         {"tokenizer.ggml.merges", Value::Array{}}};
+                         {"tokenizer.ggml.merges", std::move(merges)}};
   for (const auto& [key, value] : more) metadata.emplace_back("tokenizer.ggml." + key, value);
   return Tokenizer::from_checkpoint(test::FakeCheckpoint(Value(std::move(metadata))));
 }
@@ -97,4 +97,12 @@ TEST_CASE("bos is added where the file says so, and never twice") {
   CHECK(with({{"add_bos_token", true}})->encode("<s>a", {true, false}) ==
         Ids{kFirst, '<' - 0x20, 's' - 0x20, '>' - 0x20, a});
   CHECK(with({{"add_bos_token", true}})->encode("", {}) == Ids{kFirst});
+}
+
+TEST_CASE("a byte without a token is as if it were not there") {
+  const auto t = load({{"he", 1}}, {}, Value::Array{"h e"});
+  CHECK(t->encode("he", {}) == Ids{kFirst});
+  CHECK(t->encode("\x04", {}).empty());
+  const auto marks = load({{"!?", 1}}, {}, Value::Array{"! ?"});
+  CHECK(marks->encode("!\x04?", {}) == Ids{kFirst});
 }
