@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares tenon's tokenizers with the engines that the vocabularies were made for, over random Unicode strings:
-Hugging Face tokenizers, sentencepiece, tiktoken, mistral-common, and a few lines of Python for RWKV. Prints a table; status 1
-when anything differs. Not part of the tests: it installs those engines into the cache at the first call.
+Hugging Face tokenizers, sentencepiece, tiktoken, mistral-common, and a few lines of Python for RWKV. Prints a table;
+status 1 when anything differs. Not part of the tests: it installs those engines into the cache at the first call.
 
   tools/compare_tokenizers.py [-n 10000] [--seed 1] [--tenon build/bin/tenon] [VOCABULARY ...]"""
 import argparse
@@ -67,8 +67,8 @@ TIKTOKEN = {  # vocabulary: pre name, pattern, special tokens
     "gpt2": ("gpt-2", r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
              {"<|endoftext|>": 50256}),
     "cl100k": ("cl100k", r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|"
-               r"\s++$|\s*[\r\n]|\s+(?!\S)|\s", {"<|endoftext|>": 100257, "<|fim_prefix|>": 100258, "<|fim_middle|>": 100259,
-                                           "<|fim_suffix|>": 100260, "<|endofprompt|>": 100276}),
+               r"\s++$|\s*[\r\n]|\s+(?!\S)|\s", {"<|endoftext|>": 100257, "<|fim_prefix|>": 100258,
+                                                 "<|fim_middle|>": 100259, "<|fim_suffix|>": 100260, "<|endofprompt|>": 100276}),
     "o200k": ("o200k", O200K, {"<|endoftext|>": 199999, "<|endofprompt|>": 200018}),
     "qwen2": ("qwen2", CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
               r"\s+(?!\S)|\s+",
@@ -78,7 +78,7 @@ TIKTOKEN = {  # vocabulary: pre name, pattern, special tokens
 
 class Engine:
     """One vocabulary in its own engine: encode and decode as tenon is asked to."""
-    name, parses_special, flags = "", False, ()
+    name, parses_special, flags, path = "", False, (), None  # path: another than the vocabulary's
 
     def encode(self, text):
         raise NotImplementedError
@@ -93,19 +93,44 @@ class Tiktoken(Engine):
     def __init__(self, vocabulary, path):
         import tiktoken
         pre, pattern, special = TIKTOKEN[vocabulary]
-        ranks = {base64.b64decode(token): int(rank)
-                 for token, rank in (line.split() for line in path.read_bytes().splitlines() if line)}
-        self.engine = tiktoken.Encoding(vocabulary, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
+        self.engine = tiktoken.Encoding(vocabulary, pat_str=pattern, mergeable_ranks=self.ranks(path),
+                                        special_tokens=special)
         self.special = tempfile.NamedTemporaryFile("w", suffix=".json")
         json.dump(special, self.special)
         self.special.flush()
         self.flags = ["--pre", pre, "--special", self.special.name]
+
+    @staticmethod
+    def ranks(path):
+        lines = [line.split() for line in path.read_bytes().splitlines() if line]
+        return {base64.b64decode(token): int(rank) for token, rank in lines}
 
     def encode(self, text):
         return self.engine.encode(text, allowed_special="all")
 
     def decode(self, ids):
         return self.engine.decode(ids)
+
+
+class TiktokenModel(Tiktoken):
+    """The same ranks as a checkpoint's tiktoken.model, whose class cuts Chinese text off first."""
+
+    def __init__(self, vocabulary, path):
+        import tiktoken
+        upper, lower = (f"[{letters[1:-1]}&&[^\\p{{Han}}]]" for letters in (UPPER, LOWER))
+        pattern = "|".join([r"[\p{Han}]+", rf"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+{CONTRACTIONS}?",
+                            rf"[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*{CONTRACTIONS}?", r"\p{N}{1,3}",
+                            r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+        ranks = self.ranks(path)
+        names = {len(ranks): "<s>", len(ranks) + 1: "<|im_start|>"}
+        special = {names.get(i, f"<|reserved_token_{i}|>"): i for i in range(len(ranks), len(ranks) + 256)}
+        self.engine = tiktoken.Encoding(vocabulary, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
+        self.folder = tempfile.TemporaryDirectory()
+        folder = self.path = pathlib.Path(self.folder.name)
+        (folder / "tiktoken.model").write_bytes(path.read_bytes())
+        (folder / "tokenizer_config.json").write_text(json.dumps({
+            "tokenizer_class": "TikTokenTokenizer",
+            "added_tokens_decoder": {i: {"content": name, "special": True} for i, name in names.items()}}))
 
 
 class HuggingFace(Engine):
@@ -194,7 +219,8 @@ class Rwkv(Engine):
 
 ENGINE_OF = {"bert-minilm": HuggingFace, "deepseek-v3": HuggingFace, "mistral-spm-v1": SentencePiece,
              "mistral-spm-v3": SentencePiece, "tekken-240718": MistralCommon, "tekken-240911": MistralCommon,
-             "rwkv-world": Rwkv, "smollm2": FromGguf, **{name: Tiktoken for name in TIKTOKEN}}
+             "rwkv-world": Rwkv, "smollm2": FromGguf, "o200k tiktoken.model": TiktokenModel,
+             **{name: Tiktoken for name in TIKTOKEN}}
 
 
 def lines_of(tenon, command, path, values, *flags):
@@ -235,20 +261,21 @@ def main():
     options = parser.parse_args()
     names = options.vocabulary or sorted(ENGINE_OF)
     fetch = ROOT / "tools" / "fetch_vocabularies"
-    done = subprocess.run([fetch, *names], stdout=subprocess.PIPE, text=True, check=True)
+    files = sorted({name.split()[0] for name in names})
+    done = subprocess.run([fetch, *files], stdout=subprocess.PIPE, text=True, check=True)
     paths = dict(line.split("\t") for line in done.stdout.splitlines())
     strings = random_strings(options.n, options.seed)
     print(f"{options.n} strings, seed {options.seed}, characters of Unicode {unicodedata.unidata_version}")
-    print(f"{'engine':16} {'vocabulary':16} {'strings':>8} {'ids equal':>10} {'text equal':>10}  first differences")
+    print(f"{'engine':16} {'vocabulary':20} {'strings':>8} {'ids equal':>10} {'text equal':>10}  first differences")
     status = 0
     for name in names:
-        path = pathlib.Path(paths[name])
+        path = pathlib.Path(paths[name.split()[0]])
         engine = ENGINE_OF[name](name, path)
-        ids, text, differences = compare(options.tenon, engine, path, strings)
+        ids, text, differences = compare(options.tenon, engine, engine.path or path, strings)
         first = differences[0] if differences else "-"
-        print(f"{engine.name:16} {name:16} {len(strings):8} {ids:10} {text:10}  {first}", flush=True)
+        print(f"{engine.name:16} {name:20} {len(strings):8} {ids:10} {text:10}  {first}", flush=True)
         for difference in differences[1:]:
-            print(f"{'':64}  {difference}")
+            print(f"{'':68}  {difference}")
         status |= bool(differences)
     return status
 

@@ -19,6 +19,21 @@ constexpr const char* kNotSpace =
     R"(\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e})"
     R"(\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{d7ff}\x{e000}-\x{10ffff})";
 
+pcre2_code* compiled(const std::string& expression, int& error, PCRE2_SIZE& at) {
+  return pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+                       PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY, &error, &at, nullptr);
+}
+
+// PCRE2's \p{Script} also takes characters that other scripts share; files mean those of the script alone.
+bool is_script(std::string_view name) {
+  if (name.size() < 3 || name.find_first_of(":=^&") != std::string_view::npos) return false;
+  int error = 0;
+  PCRE2_SIZE at = 0;
+  pcre2_code* code = compiled("\\p{sc:" + std::string(name) + "}", error, at);
+  pcre2_code_free(code);
+  return code != nullptr;
+}
+
 std::string translate(std::string_view in) {
   std::string out;
   int depth = 0;  // of brackets: a class may hold escapes, never another class here
@@ -27,7 +42,11 @@ std::string translate(std::string_view in) {
     if (c == '\\' && i + 1 < in.size()) {
       const char e = in[++i];
       const char* ranges = e == 's' ? kSpace : e == 'S' ? kNotSpace : e == 'h' ? "0-9A-Fa-f" : nullptr;
-      if (!ranges) {
+      const size_t close = (e == 'p' || e == 'P') && in.substr(i + 1, 1) == "{" ? in.find('}', i) : in.npos;
+      if (close != in.npos && is_script(in.substr(i + 2, close - i - 2))) {
+        ((out += c) += e) += "{sc:";
+        ++i;
+      } else if (!ranges) {
         (out += c) += e;
       } else if (depth > 0) {
         out += ranges;
@@ -90,9 +109,7 @@ Pattern::Pattern(std::string_view expression) : source_(expression) {
   const std::string translated = translate(expression);
   int error = 0;
   PCRE2_SIZE at = 0;
-  pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY, &error, &at, nullptr);
+  pcre2_code* code = compiled(translated, error, at);
   if (!code) fail(ErrorCode::bad_model, "[pattern] '{}': {} at {}", expression, pcre_message(error), at);
   code_ = std::shared_ptr<void>(code, [](void* p) { pcre2_code_free(static_cast<pcre2_code*>(p)); });
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // without it the interpreter does the same, slower

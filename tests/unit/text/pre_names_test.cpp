@@ -37,6 +37,13 @@ TEST_CASE("digits in threes counted from the right") {
   CHECK(digits("123456", DigitGroups::before) == Strings{"123", "456"});
 }
 
+TEST_CASE("a script in a pattern means its own characters alone") {
+  std::vector<Pattern::Span> spans;
+  Pattern(R"(\p{Han}+|[\p{Thai}x])").find_all("\xe4\xb8\xad\xe3\x8a\x91 \xe0\xb8\x81", spans);  // U+3291 is shared
+  CHECK(spans == std::vector<Pattern::Span>{{0, 3}, {7, 10}});
+  CHECK_THROWS_AS(Pattern(R"(\p{Nonsense})"), Error);
+}
+
 TEST_CASE("each family cuts in its own way") {
   CHECK(cut("gpt-2", "I'LL go 1234  x") == Strings{"I", "'", "LL", " go", " 1234", " ", " x"});
   CHECK(cut("starcoder", "ab 12") == Strings{"ab", " ", "1", "2"});
