@@ -143,19 +143,21 @@ void Pattern::find_in_valid(std::string_view text, size_t base, std::vector<Span
   const auto* code = static_cast<const pcre2_code*>(code_.get());
   MatchState& state = match_state();
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  for (size_t at = 0; at < text.size();) {
+  size_t last_end = text.size() + 1;
+  for (size_t at = 0; at <= text.size();) {
     int rc = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, state.data, state.context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
       rc = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, state.data, state.context);
     if (rc == PCRE2_ERROR_NOMATCH) return;
     if (rc < 0) fail(ErrorCode::capacity, "[pattern] '{}' on {} bytes: {}", source_, text.size(), pcre_message(rc));
     const PCRE2_SIZE* span = pcre2_get_ovector_pointer(state.data);
-    if (span[1] > span[0] && span[0] >= at) {
-      out.emplace_back(base + span[0], base + span[1]);
-      at = span[1];
-    } else {
-      at += unicode::decode(text, at).length;
+    const bool empty = span[1] <= span[0];
+    if (span[0] < at || (empty && span[0] == last_end)) {
+      at += at < text.size() ? unicode::decode(text, at).length : 1;
+      continue;
     }
+    at = last_end = empty ? span[0] : span[1];
+    out.emplace_back(base + span[0], base + at);
   }
 }
 

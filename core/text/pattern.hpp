@@ -18,8 +18,8 @@ class Pattern {
   static Pattern literal(std::string_view text);
 
   using Span = std::pair<size_t, size_t>;  // [begin, end) in bytes
-  /// All non-overlapping non-empty matches from left to right. Invalid UTF-8 never matches. Error{capacity} when a
-  /// limit is hit.
+  /// All matches from left to right that do not overlap; an empty one counts where no match ends. Invalid UTF-8 never
+  /// matches. Error{capacity} when a limit is hit.
   void find_all(std::string_view text, std::vector<Span>& out) const;
 
  private:

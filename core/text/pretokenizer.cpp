@@ -84,14 +84,16 @@ PreTokenizer PreTokenizer::from_pre_name(std::string_view name) {
       p.add_split(Pattern(pattern), Behavior::isolated);
       continue;
     }
-    Step step;
-    step.rewrite = [how = pass->second](bool, std::string_view piece, Words& out) {
-      split_digits(piece, how, out.pieces);
-    };
-    p.steps_.push_back(std::move(step));
+    p.add_digit_groups(pass->second);
   }
   p.byte_level_ = true;
   return p;
+}
+
+void PreTokenizer::add_digit_groups(DigitGroups how) {
+  Step step;
+  step.rewrite = [how](bool, std::string_view piece, Words& out) { split_digits(piece, how, out.pieces); };
+  steps_.push_back(std::move(step));
 }
 
 void PreTokenizer::add_split(Pattern pattern, Behavior behavior, bool invert) {
@@ -201,6 +203,17 @@ void PreTokenizer::append_metaspace(const Value& json) {
   if (json_bool(json, "split", true)) add_split(Pattern::literal(mark), Behavior::merged_with_next);
 }
 
+void PreTokenizer::append_split(const Value& json, Behavior behavior) {
+  static const std::pair<std::string_view, DigitGroups> kGroups[] = {
+      {R"((?=(\d{3})+(?!\d)))", DigitGroups::before}, {R"(\d{1,3}(?=(?:\d{3})*\b))", DigitGroups::bounded}};
+  const bool invert = json_bool(json, "invert", false);
+  const Value* regex = json_member(json, "pattern", "pre_tokenizer").find("Regex");
+  if (regex && regex->is_string() && behavior == Behavior::isolated && !invert)
+    for (const auto& [pattern, how] : kGroups)
+      if (regex->as_string() == pattern) return add_digit_groups(how);
+  add_split(json_pattern(json, "pre_tokenizer"), behavior, invert);
+}
+
 void PreTokenizer::append_fixed_length(const Value& json) {
   const Value* given = json.find("length");
   const int64_t length = given && given->is_int() ? given->as_int() : 5;
@@ -228,7 +241,7 @@ void PreTokenizer::append(const Value& json, int depth) {
   } else if (type == "ByteLevel") {
     append_byte_level(json);
   } else if (type == "Split") {
-    add_split(json_pattern(json, "pre_tokenizer"), behavior("Isolated"), json_bool(json, "invert", false));
+    append_split(json, behavior("Isolated"));
   } else if (type == "Digits") {
     add_split(Pattern(R"(\p{N})"),
               json_bool(json, "individual_digits", false) ? Behavior::isolated : Behavior::contiguous);

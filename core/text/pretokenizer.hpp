@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/value.hpp"
+#include "text/digit_groups.hpp"
 #include "text/pattern.hpp"
 
 namespace tenon {
@@ -49,7 +50,9 @@ class PreTokenizer {
   void append(const Value& json, int depth);
   void append_byte_level(const Value& json);
   void append_metaspace(const Value& json);
+  void append_split(const Value& json, Behavior behavior);
   void append_fixed_length(const Value& json);
+  void add_digit_groups(DigitGroups how);
   static void split(const Step& step, std::string_view piece, std::vector<std::string_view>& out);
   std::vector<Step> steps_;
   bool byte_level_ = false;

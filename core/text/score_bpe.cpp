@@ -56,7 +56,7 @@ void use_score_bpe(TokenizerBuilder& builder, ScoreBpe how) {
   builder.normalizer().add(unmarked);
   if (how.remove_extra_whitespaces) builder.normalizer().add(single_spaces);
   if (!how.add_prefix) return;
-  builder.strip_first_space(true);
+  builder.drop_first_space(FirstSpace::dropped_behind_control);
   builder.normalizer().add([](std::string_view s) { return s.empty() ? std::string() : " " + std::string(s); });
 }
 

@@ -43,7 +43,7 @@ bool Tokenizer::is_text(int32_t id) const {
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string out;
-  bool first = strip_first_space_;
+  bool first = strips_first_space();
   TokenDecoder::Run run(decoder_);
   for (int32_t id : ids) {
     if (!vocabulary_.contains(id)) fail(ErrorCode::usage, "[detokenize] id {} is outside 0..{}", id, size() - 1);
@@ -55,7 +55,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
     }
     const std::string_view bytes = piece(id);
     out += first && !control ? without_first_space(bytes) : bytes;
-    first = first && control;
+    first = first && control && first_space_ == FirstSpace::dropped_behind_control;
   }
   return out += run.finish();
 }
@@ -81,7 +81,7 @@ std::string StreamDecoder::feed(int32_t id) {
   } else {
     std::string_view bytes = tokenizer_->piece(id);
     if (first_ && tokenizer_->strips_first_space() && !control) bytes = without_first_space(bytes);
-    first_ = first_ && control;
+    first_ = first_ && control && tokenizer_->first_space_ == FirstSpace::dropped_behind_control;
     pending_ += bytes;
   }
   const size_t keep = unicode::incomplete_tail(pending_);

@@ -32,6 +32,9 @@ struct BareOptions {
   bool nfc = false;                    // text is normalised to NFC first
 };
 
+/// What decoding does with a space at the beginning of the first token, or of the first that is no control token.
+enum class FirstSpace { kept, dropped, dropped_behind_control };
+
 class Tokenizer {
  public:
   /// Throws Error{not_found} when the checkpoint brings no vocabulary, Error{unsupported} naming a model, normalizer or
@@ -65,7 +68,7 @@ class Tokenizer {
   /// Texts of the named special tokens ("bos_token", "eos_token", "pad_token", ...), as chat templates know them.
   const std::map<std::string, std::string>& special_tokens() const { return named_; }
   /// True when a leading space of the first decoded token belongs to the encoding, not to the text.
-  bool strips_first_space() const { return strip_first_space_; }
+  bool strips_first_space() const { return first_space_ != FirstSpace::kept; }
 
  protected:
   friend class TokenizerBuilder;
@@ -77,7 +80,7 @@ class Tokenizer {
   std::vector<int32_t> prefix_, suffix_, stop_;
   std::optional<int32_t> bos_, eos_;
   std::map<std::string, std::string> named_;
-  bool strip_first_space_ = false;
+  FirstSpace first_space_ = FirstSpace::kept;
 };
 
 /// Decodes ids one at a time into text that never ends inside a code point; the pieces add up to decode() of all ids.

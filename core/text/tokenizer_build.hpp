@@ -46,7 +46,8 @@ class TokenizerBuilder {
   void set_decoder(TokenDecoder decoder) { t_->decoder_ = std::move(decoder); }
   std::vector<int32_t>& prefix() { return t_->prefix_; }
   std::vector<int32_t>& suffix() { return t_->suffix_; }
-  void strip_first_space(bool on) { t_->strip_first_space_ = on; }
+  /// Whether the encoding's own space is dropped: of the first token, or of the first that is no control token.
+  void drop_first_space(FirstSpace which) { t_->first_space_ = which; }
   /// As Tokenizer::token_to_id; -1 for no token.
   int32_t find(std::string_view text) const { return t_->token_to_id(text).value_or(-1); }
 

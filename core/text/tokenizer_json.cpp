@@ -98,7 +98,7 @@ class JsonReader {
     const Value& decoder = member("decoder");
     const auto marked = marked_decoder(decoder);
     if (!marked) return b_.set_decoder(TokenDecoder::from_json(decoder));
-    b_.strip_first_space(marked->strips_first_space);
+    if (marked->strips_first_space) b_.drop_first_space(FirstSpace::dropped);
     const Vocabulary& vocabulary = b_.vocabulary();
     for (int32_t id = 0; id < vocabulary.size(); ++id) {
       const std::string_view text = vocabulary.piece(id);
