@@ -15,11 +15,14 @@ struct NumberRange {
   std::optional<std::string> multiple_of;
   bool integer = false;  // whole numbers, "1.0" among them
 };
-/// Every spelling JSON has for a number in the range, with at most 1 to 20 digits in each part; exponents only where
-/// the bounds leave the magnitude open. Empty when there is none. Error{unsupported} naming multipleOf when the divisor
-/// has too many digits.
+/// The spellings of the range's numbers: at most 20 digits on each side of the point; with an exponent only where sign
+/// alone decides (no bound, or 0). Empty when there is none. Error{unsupported} for a bound of more than 40 digits and
+/// for a divisor of more than four significant digits.
 Dfa numbers(const NumberRange& range);
-/// Every spelling of this number that `numbers` knows.
+/// The spellings of one number: as it is given, and with up to four zeros behind the point.
 Dfa number_equal_to(const std::string& value);
+/// Every number without exponent, its fraction without zeros at the end, whole ones also with ".0". All or none of a
+/// number's spellings here are in what the functions above give: complements are taken within this.
+const Dfa& canonical_numbers();
 
 }  // namespace tenon::grammar
