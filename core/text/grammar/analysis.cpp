@@ -25,6 +25,7 @@ std::vector<NodeId> children(const Node& node) {
                       [&](const Array& a) {
                         for (const Array::Item& i : a.prefix) item(i);
                         item(a.rest);
+                        out.insert(out.end(), a.distinct.begin(), a.distinct.end());
                       },
                       [&](const Object& o) {
                         for (const Object::Property& p : o.properties) out.push_back(p.value);

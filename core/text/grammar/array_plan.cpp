@@ -15,7 +15,8 @@ ArrayPlan::ArrayPlan(const Array& array, const std::vector<uint8_t>& productive)
   }
   rest_forced_ = !ok(array.rest.other);
   rest_possible_ = ok(array.rest.matching);
-  if (rest_forced_ && !rest_possible_) limit_ = std::min<uint64_t>(limit_, array.prefix.size());
+  const uint64_t longest = distinct() ? array.distinct.size() : array.prefix.size();
+  if (rest_forced_ && !rest_possible_) limit_ = std::min(limit_, longest);
   const bool bounded = limit_ != kUnbounded;
   counted_index_ = std::max<uint64_t>({array.prefix.size(), array.min_items, bounded ? limit_ : 0});
   counted_matching_ = std::max<uint64_t>(array.min_matching, array.max_matching == kUnbounded ? 0 : array.max_matching);
@@ -26,7 +27,17 @@ uint64_t ArrayPlan::sum(const std::vector<uint32_t>& sums, bool rest, uint64_t f
   return sums[b] - sums[a] + (rest && to > n ? to - std::max(from, n) : 0);
 }
 
+bool ArrayPlan::may_follow(uint64_t index, uint64_t set, size_t item) const {
+  return index < limit_ && !(set >> item & 1) && ok(array_.distinct[item]) &&
+         completable(index + 1, set | uint64_t{1} << item);
+}
+
 bool ArrayPlan::completable(uint64_t index, uint64_t matching) const {
+  if (distinct()) {
+    uint64_t length = index;
+    for (size_t i = 0; i < array_.distinct.size(); ++i) length += !(matching >> i & 1) && ok(array_.distinct[i]);
+    return index <= limit_ && std::min(length, limit_) >= array_.min_items;
+  }
   uint64_t length = std::max<uint64_t>(index, array_.min_items);
   if (length > limit_) return false;
   const auto have = [&] { return matching + sum(possible_, rest_possible_, index, length); };
@@ -39,6 +50,7 @@ bool ArrayPlan::completable(uint64_t index, uint64_t matching) const {
 }
 
 bool ArrayPlan::closable(uint64_t index, uint64_t matching) const {
+  if (distinct()) return index >= array_.min_items && index <= limit_;
   return index >= array_.min_items && index <= limit_ && matching >= array_.min_matching &&
          matching <= array_.max_matching;
 }

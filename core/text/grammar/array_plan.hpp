@@ -18,6 +18,9 @@ class ArrayPlan {
   bool closable(uint64_t index, uint64_t matching) const;
   /// The nodes that may read item number `index`, kNoNode where none may.
   Array::Item item(uint64_t index, uint64_t matching) const;
+  /// Where items are distinct, `matching` is the set of those that were there, a bit each.
+  bool distinct() const { return !array_.distinct.empty(); }
+  bool may_follow(uint64_t index, uint64_t set, size_t item) const;
   /// Counts past these make no difference.
   uint64_t counted_index() const { return counted_index_; }
   uint64_t counted_matching() const { return counted_matching_; }

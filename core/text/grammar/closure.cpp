@@ -176,6 +176,7 @@ void Closure::array_gap(Frame frame) {
   const ArrayPlan& plan = x_.arrays_.at(frame.node);
   wait(frame);
   if (place.phase == bits(Phase::next) || !after_blank(place.whitespace)) return;
+  if (plan.distinct()) return array_distinct(frame);
   const Array::Item item = plan.item(place.index, place.matching);
   ArrayPlace inside = place;
   inside.phase = bits(Phase::inside);
@@ -184,6 +185,33 @@ void Closure::array_gap(Frame frame) {
   if (item.other != kNoNode) enter(item.other, open(moved(frame, inside)));
   inside.matching = std::min<uint64_t>(place.matching + 1, plan.counted_matching());
   if (item.matching != kNoNode) enter(item.matching, open(moved(frame, inside)));
+}
+
+void Closure::array_distinct(const Frame& frame) {
+  const auto place = place_of<ArrayPlace>(frame);
+  const ArrayPlan& plan = x_.arrays_.at(frame.node);
+  const auto& items = std::get<Array>(x_.grammar_.nodes[frame.node]).distinct;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (!plan.may_follow(place.index, place.matching, i)) continue;
+    ArrayPlace inside = place;
+    inside.phase = bits(Phase::inside);
+    inside.whitespace = 0;
+    inside.index = place.index + 1u;
+    inside.matching = place.matching | 1u << i;
+    enter(items[i], open(moved(frame, inside)));
+  }
+}
+
+bool Closure::may_go_on(const Frame& frame) const {
+  const auto place = place_of<ArrayPlace>(frame);
+  const ArrayPlan& plan = x_.arrays_.at(frame.node);
+  if (!plan.distinct()) {
+    const Array::Item item = plan.item(place.index, place.matching);
+    return item.other != kNoNode || item.matching != kNoNode;
+  }
+  for (size_t i = 0; i < std::get<Array>(x_.grammar_.nodes[frame.node]).distinct.size(); ++i)
+    if (plan.may_follow(place.index, place.matching, i)) return true;
+  return false;
 }
 
 void Closure::read_array(const Frame& frame, uint8_t byte) {
@@ -202,8 +230,7 @@ void Closure::read_array(const Frame& frame, uint8_t byte) {
   } else if (byte == ']') {
     if (plan.closable(place.index, place.matching)) finish(frame.parent);
   } else if (byte == ',' && phase == Phase::next) {
-    const Array::Item item = plan.item(place.index, place.matching);
-    if (item.other == kNoNode && item.matching == kNoNode) return;
+    if (!may_go_on(frame)) return;
     place.phase = bits(Phase::wanted);
     place.whitespace = 0;
     array_gap(moved(frame, place));

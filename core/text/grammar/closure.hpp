@@ -38,6 +38,8 @@ class Closure {
   void read_object(const Frame& frame, uint8_t byte);
   void read_key(ObjectTable& table, const Frame& frame, uint8_t byte);
   void array_gap(Frame frame);
+  void array_distinct(const Frame& frame);
+  bool may_go_on(const Frame& frame) const;
   void object_gap(Frame frame);
   bool blank(uint32_t& whitespace, uint8_t byte) const;
   bool after_blank(uint32_t whitespace) const { return x_.grammar_.whitespace->accepts(whitespace); }

@@ -54,7 +54,11 @@ struct Array {
   Item rest = {};  // every further item
   uint32_t min_items = 0, max_items = kUnbounded;
   uint32_t min_matching = 0, max_matching = kUnbounded;
+  /// Where not empty, items are of these alone, each at most once (`uniqueItems` of an enumeration); then there is no
+  /// prefix, rest or matching. At most kMaxDistinct.
+  std::vector<NodeId> distinct = {};
 };
+inline constexpr size_t kMaxDistinct = 24;
 
 /// A JSON object, its members in any order, none of the named ones twice.
 struct Object {
@@ -66,6 +70,7 @@ struct Object {
   struct Rest {
     DfaPtr keys;  // texts of keys, none a property's name; disjoint from those of other rests
     NodeId value = kNoNode;
+    bool required = false;  // at least one member of it
   };
   struct Dependency {
     uint32_t property;  // where this one is there

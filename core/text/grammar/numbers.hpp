@@ -10,9 +10,9 @@ namespace tenon::grammar {
 
 /// Bounds and divisors are exact decimals as JSON spells them ("-12.5", "1e3").
 struct NumberRange {
-  std::optional<std::string> minimum, maximum;
+  std::optional<std::string> minimum = {}, maximum = {};
   bool exclusive_minimum = false, exclusive_maximum = false;
-  std::optional<std::string> multiple_of;
+  std::optional<std::string> multiple_of = {};
   bool integer = false;  // whole numbers, "1.0" among them
 };
 /// The spellings of the range's numbers: at most 20 digits on each side of the point; with an exponent only where sign

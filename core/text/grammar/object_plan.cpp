@@ -7,22 +7,27 @@ namespace tenon::grammar {
 ObjectPlan::ObjectPlan(const Object& object, const std::vector<uint8_t>& productive)
     : object_(object),
       productive_(&productive),
-      required_(object.properties.size()),
-      possible_(object.properties.size()) {
+      required_(object.properties.size() + object.rest.size()),
+      possible_(object.properties.size() + object.rest.size()) {
   const size_t n = object.properties.size();
   for (size_t i = 0; i < n; ++i) {
     if (ok(object.properties[i].value)) possible_.set(i);
     if (object.properties[i].required) required_.set(i);
   }
-  for (const Object::Rest& rest : object.rest)
-    rest_possible_ = rest_possible_ || (ok(rest.value) && !rest.keys->empty());
+  for (size_t i = 0; i < object.rest.size(); ++i) {
+    const Object::Rest& rest = object.rest[i];
+    if (rest.required) required_.set(n + i);
+    if (!ok(rest.value) || rest.keys->empty()) continue;
+    possible_.set(n + i);
+    rest_possible_ = true;
+  }
   if (!object.dependencies.empty()) close_needs();
   must_differ_ = rest_possible_ && object.min_properties > std::max<uint32_t>(1, required_.count());
   counted_ = object.max_properties != kUnbounded ? object.max_properties + 1 : object.min_properties;
 }
 
 void ObjectPlan::close_needs() {
-  needs_.assign(object_.properties.size(), Bits(object_.properties.size()));
+  needs_.assign(object_.properties.size(), Bits(n_keys()));
   for (const Object::Dependency& d : object_.dependencies)
     for (uint32_t need : d.needs) needs_[d.property].set(need);
   for (bool changed = true; changed;) {
@@ -42,7 +47,13 @@ Bits ObjectPlan::missing(const Members& members) const {
 }
 
 uint32_t ObjectPlan::different(const Members& members) const {
-  return must_differ_ ? members.seen.count() + static_cast<uint32_t>(std::popcount(members.rest_seen)) : members.count;
+  return must_differ_ ? named(members.seen) + static_cast<uint32_t>(std::popcount(members.rest_seen)) : members.count;
+}
+
+uint32_t ObjectPlan::named(const Bits& keys) const {
+  uint32_t n = 0;
+  for (size_t i = 0; i < object_.properties.size(); ++i) n += keys.has(i);
+  return n;
 }
 
 bool ObjectPlan::completable(const Members& members) const {
@@ -51,7 +62,7 @@ bool ObjectPlan::completable(const Members& members) const {
   const uint32_t have = different(members), lacking = object_.min_properties - std::min(have, object_.min_properties);
   const uint64_t more = std::max<uint64_t>(absent.count(), lacking);
   if (object_.max_properties != kUnbounded && members.count + more > object_.max_properties) return false;
-  uint32_t reachable = possible_.without(members.seen).count();
+  uint32_t reachable = named(possible_.without(members.seen));
   if (must_differ_) reachable += kTextClasses - static_cast<uint32_t>(std::popcount(members.rest_seen));
   return (rest_possible_ && !must_differ_) || lacking <= reachable;
 }
@@ -63,10 +74,8 @@ bool ObjectPlan::closable(const Members& members) const {
 
 Members ObjectPlan::with(const Members& members, size_t key, uint32_t text_class) const {
   Members out = members;
-  if (key < object_.properties.size())
-    out.seen.set(key);
-  else if (must_differ_)
-    out.rest_seen |= uint64_t{1} << text_class;
+  if (key < object_.properties.size() || object_.rest[key - object_.properties.size()].required) out.seen.set(key);
+  if (key >= object_.properties.size() && must_differ_) out.rest_seen |= uint64_t{1} << text_class;
   if (out.count < counted_) ++out.count;
   return out;
 }

@@ -25,7 +25,7 @@ class ObjectPlan {
   /// `productive`, by node: something finite matches it.
   ObjectPlan(const Object& object, const std::vector<uint8_t>& productive);
 
-  Members none() const { return {Bits(object_.properties.size())}; }
+  Members none() const { return {Bits(n_keys())}; }
   bool completable(const Members& members) const;
   bool closable(const Members& members) const;
   /// Keys by number, properties first, then the rests: those after which the object can be completed.
@@ -39,6 +39,7 @@ class ObjectPlan {
  private:
   Bits missing(const Members& members) const;
   uint32_t different(const Members& members) const;
+  uint32_t named(const Bits& keys) const;
   bool ok(NodeId node) const { return node != kNoNode && (*productive_)[node]; }
   void close_needs();
 
