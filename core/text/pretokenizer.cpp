@@ -73,6 +73,8 @@ std::vector<Part> parts_of(const std::vector<Pattern::Span>& spans, size_t size,
 
 PreTraits pre_traits(std::string_view name) { return pre_name(name).traits; }
 
+const std::vector<const char*>& pre_patterns(std::string_view name) { return pre_name(name).patterns; }
+
 PreTokenizer PreTokenizer::from_pre_name(std::string_view name) {
   static const std::pair<std::string_view, DigitGroups> kPasses[] = {{"<thousands>", DigitGroups::isolated},
                                                                      {"<bounded thousands>", DigitGroups::bounded},

@@ -67,5 +67,7 @@ struct PreTraits {
 };
 /// Error{unsupported} as from_pre_name.
 PreTraits pre_traits(std::string_view name);
+/// Its passes, each a pattern that isolates its matches.
+const std::vector<const char*>& pre_patterns(std::string_view name);
 
 }  // namespace tenon

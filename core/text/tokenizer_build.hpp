@@ -91,7 +91,7 @@ std::shared_ptr<const Tokenizer> tokenizer_from_ranks(std::string_view bytes, st
                                                       const BareOptions& options);
 /// The tiktoken.model of a checkpoint, whose tokenizer_config.json names a class of table tiktoken_classes.def.
 std::shared_ptr<const Tokenizer> tokenizer_from_ranks(std::string_view bytes, std::string_view place,
-                                                      const Value* config);
+                                                      const Value* config, const BareOptions& options);
 /// True for a tekken.json.
 bool is_tekken(const Value& json);
 std::shared_ptr<const Tokenizer> tokenizer_from_tekken(const Value& json, std::string_view place, const Value* config,
@@ -100,6 +100,10 @@ std::shared_ptr<const Tokenizer> tokenizer_from_tekken(const Value& json, std::s
 bool is_rwkv_file(std::string_view bytes);
 std::shared_ptr<const Tokenizer> tokenizer_from_rwkv(std::string_view bytes, std::string_view place,
                                                      const Value* config, const BareOptions& options);
+/// `vocab`: vocab.json, `merges`: the text of merges.txt beside it. Error{unsupported} when the tokenizer class is none
+/// of table bpe_classes.def.
+std::shared_ptr<const Tokenizer> tokenizer_from_merges(const Value& vocab, std::string_view merges, const Value* config,
+                                                       const BareOptions& options);
 /// Further special tokens and normalisation; to be called before finish().
 void apply_bare_options(TokenizerBuilder& builder, const BareOptions& options);
 

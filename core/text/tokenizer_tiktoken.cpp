@@ -100,7 +100,7 @@ std::shared_ptr<const Tokenizer> tokenizer_from_ranks(std::string_view bytes, st
 }
 
 std::shared_ptr<const Tokenizer> tokenizer_from_ranks(std::string_view bytes, std::string_view place,
-                                                      const Value* config) {
+                                                      const Value* config, const BareOptions& options) {
   const TiktokenClass& row = known_class(config, place);
   const RankedTokens tokens = read_ranks(bytes, place);
   const auto first = static_cast<int32_t>(tokens.size());
@@ -123,6 +123,7 @@ std::shared_ptr<const Tokenizer> tokenizer_from_ranks(std::string_view bytes, st
     add_special(b, first + i, content, visible ? TokenKind::user_defined : TokenKind::control);
   }
   apply_tokenizer_config(b, *config, {});
+  apply_bare_options(b, options);
   return b.finish();
 }
 

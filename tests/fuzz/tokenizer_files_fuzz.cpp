@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check([&] { return tokenizer_from_tekken(parse_json(bytes, "fuzz"), "tekken.json", &config, {}); });
   } else if (is_rank_file(bytes)) {
     check([&] { return tokenizer_from_ranks(bytes, "fuzz.tiktoken", BareOptions{.pre = "gpt-2"}); });
-    check([&] { return tokenizer_from_ranks(bytes, "tiktoken.model", &config); });
+    check([&] { return tokenizer_from_ranks(bytes, "tiktoken.model", &config, {}); });
   } else {
     check([&] { return tokenizer_from_rwkv(bytes, "rwkv_vocab_1.txt", &config, {}); });
   }

@@ -134,7 +134,7 @@ TEST_CASE("the tiktoken.model of a checkpoint goes by its tokenizer class") {
                       "test");
   };
   const Value usual = config("");
-  const auto t = tokenizer_from_ranks(rank_file(), "tiktoken.model", &usual);
+  const auto t = tokenizer_from_ranks(rank_file(), "tiktoken.model", &usual, {});
   CHECK(t->size() == kRanks + 256);
   CHECK(t->encode("ab\xe4\xb8\xad", {}) == Ids{kAb, 0xe4, 0xb8, 0xad});
   CHECK(t->encode("[BOS]<|reserved_token_267|>", {true, true}) == Ids{264, 267});
@@ -143,12 +143,12 @@ TEST_CASE("the tiktoken.model of a checkpoint goes by its tokenizer class") {
   CHECK(t->stop_ids() == Ids{265});
   CHECK(t->special_tokens().at("bos_token") == "[BOS]");
   const Value outside = config(R"(,"5":{"content":"x"})");
-  CHECK_THROWS_AS(tokenizer_from_ranks(rank_file(), "tiktoken.model", &outside), Error);
+  CHECK_THROWS_AS(tokenizer_from_ranks(rank_file(), "tiktoken.model", &outside, {}), Error);
   const Value other = parse_json(R"({"tokenizer_class": "OtherTokenizer"})", "test");
   CHECK_THROWS_WITH_AS(
-      tokenizer_from_ranks(rank_file(), "tiktoken.model", &other),
+      tokenizer_from_ranks(rank_file(), "tiktoken.model", &other, {}),
       "[tokenizer_config.json] tokenizer class 'OtherTokenizer', whose pattern for tiktoken.model is not known", Error);
-  CHECK_THROWS_AS(tokenizer_from_ranks(rank_file(), "tiktoken.model", nullptr), Error);
+  CHECK_THROWS_AS(tokenizer_from_ranks(rank_file(), "tiktoken.model", nullptr, {}), Error);
 }
 
 TEST_CASE("tekken.json: special tokens first, its own list or the older versions'") {
@@ -182,4 +182,28 @@ TEST_CASE("a folder's files are taken in order, and flags are refused where file
   CHECK_THROWS_WITH_AS(Tokenizer::from_file(json, {.pre = "gpt-2"}), "[--pre] tekken.json has a pattern of its own",
                        Error);
   CHECK_THROWS_AS(Tokenizer::from_file(folder.path / "nothing"), Error);
+  const fs::path special = folder.write("special.json", R"({"<x>": 999})");
+  CHECK(Tokenizer::from_file(folder.path / "tiktoken.model", {.special = special})->size() == 1000);
+  CHECK(Tokenizer::from_file(folder.path / "tiktoken.model", {.pre = "gpt-2"})->size() == kRanks);
+}
+
+TEST_CASE("vocab.json and merges.txt by their tokenizer class") {
+  const Folder folder;
+  folder.write("vocab.json",
+               R"({"<s>":0,"</s>":1,"h":2,"e":3,"l":4,"o":5,"he":6,"ll":7,"hell":8,"\u0120h":9,"\u0120":10,)"
+               R"("1":11,"2":12})");
+  folder.write("merges.txt", "#version: 0.2\nh e\r\nl l\nhe ll\n\n\xc4\xa0 h\n");
+  const auto with = [&](const std::string& config) {
+    folder.write("tokenizer_config.json", config);
+    return Tokenizer::from_file(folder.path);
+  };
+  const auto gpt2 = with(R"({"tokenizer_class":"GPT2TokenizerFast","eos_token":"</s>"})");
+  CHECK(gpt2->encode("hello h", {}) == Ids{8, 5, 9});
+  CHECK(gpt2->encode("hell</s>", {true, true}) == Ids{8, 1});
+  CHECK(gpt2->stop_ids() == Ids{1});
+  CHECK(with(R"({"tokenizer_class":"RobertaTokenizer","add_prefix_space":true})")->encode("he", {}) ==
+        Ids{0, 10, 6, 1});
+  CHECK(with(R"({"tokenizer_class":"Qwen2Tokenizer"})")->encode("12", {}) == Ids{11, 12});
+  CHECK_THROWS_AS(with(R"({"tokenizer_class":"OtherTokenizer"})"), Error);
+  CHECK_THROWS_AS(with("{}"), Error);
 }
