@@ -50,8 +50,6 @@ Explorer::Explorer(Grammar grammar) : grammar_(std::move(grammar)) {
     fail(ErrorCode::capacity, "[grammar] white space of {} states, more than {}", grammar_.whitespace->size(),
          kMaxWhitespace);
   analysis_ = analyse(grammar_);
-  if (grammar_.root == kNoNode || !analysis_.productive[grammar_.root])
-    fail(ErrorCode::usage, "[grammar] nothing at all matches");
   for (NodeId id = 0; id < grammar_.nodes.size(); ++id) {
     const Node& node = grammar_.nodes[id];
     if (!analysis_.productive[id]) continue;

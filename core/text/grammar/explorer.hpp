@@ -74,7 +74,7 @@ class Explorer {
   /// Errors as Compiled::compile.
   explicit Explorer(Grammar grammar);
 
-  /// The number of the set in which everything begins; always the first one.
+  /// The number of the set in which everything begins, 0; UINT32_MAX when nothing at all matches.
   uint32_t start();
   /// The set after a byte; UINT32_MAX when it cannot come.
   uint32_t step(uint32_t set, uint8_t byte);

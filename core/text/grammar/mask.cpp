@@ -17,6 +17,7 @@ void unite(Mask& mask, const Mask& other) {
 
 TokenMasks::TokenMasks(std::shared_ptr<Compiled> grammar, std::shared_ptr<const VocabularyTrie> vocabulary)
     : grammar_(std::move(grammar)), vocabulary_(std::move(vocabulary)) {
+  if (grammar_->start() == kNoState) fail(ErrorCode::usage, "[grammar] nothing at all matches");
   const uint32_t depth =
       std::max({vocabulary_->short_plain().depth(), vocabulary_->long_plain().depth(), vocabulary_->rest().depth()});
   path_.resize(depth + 1);

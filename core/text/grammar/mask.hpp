@@ -16,6 +16,7 @@ namespace tenon::grammar {
 /// A grammar over a vocabulary. Thread-safe: serves any number of sequences.
 class TokenMasks {
  public:
+  /// Error{usage} when nothing at all matches.
   TokenMasks(std::shared_ptr<Compiled> grammar, std::shared_ptr<const VocabularyTrie> vocabulary);
 
   State start() const { return grammar_->start(); }

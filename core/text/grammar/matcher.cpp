@@ -13,7 +13,7 @@ constexpr size_t kMaxTable = size_t{1} << 25;  // entries of four bytes
 
 Compiled::Compiled(Grammar grammar) : explorer_(std::make_unique<Explorer>(std::move(grammar))) {
   n_classes_ = explorer_->byte_classes(class_of_);
-  explorer_->start();
+  start_ = explorer_->start();
   grow();
 }
 
@@ -42,6 +42,7 @@ State Compiled::explore(State state, uint8_t byte) {
 int64_t first_rejected(Compiled& grammar, std::string_view text) {
   const std::lock_guard lock(grammar.mutex());
   State state = grammar.start();
+  if (state == kNoState) return 0;
   for (size_t i = 0; i < text.size(); ++i) {
     state = grammar.next(state, static_cast<uint8_t>(text[i]));
     if (state == kNoState) return static_cast<int64_t>(i);

@@ -21,11 +21,12 @@ class Explorer;
 /// Not thread-safe by itself: hold mutex() where several threads share one.
 class Compiled {
  public:
-  /// Error{unsupported} naming left recursion, Error{usage} when nothing at all matches.
+  /// Error{unsupported} naming left recursion, Error{capacity} past limits.
   static std::shared_ptr<Compiled> compile(Grammar grammar);
   ~Compiled();
 
-  State start() const { return 0; }
+  /// kNoState when nothing at all matches.
+  State start() const { return start_; }
   /// kNoState when `byte` cannot come here. Whatever is alive can be completed. Error{capacity} when the grammar made
   /// more states than it may.
   State next(State state, uint8_t byte) {
@@ -51,6 +52,7 @@ class Compiled {
   std::vector<uint8_t> accepts_;
   uint8_t class_of_[256] = {};
   uint32_t n_classes_ = 1;
+  State start_ = kNoState;
   std::mutex mutex_;
 };
 

@@ -16,9 +16,10 @@ namespace {
 constexpr uint32_t kDigits = 20;  // on each side of the point
 
 struct Magnitudes {
-  Dfa plain = regex("(0|[1-9][0-9]{0,19})(\\.[0-9]{1,20})?");
+  // Doubles have no fraction beyond 15 digits in front of the point.
+  Dfa plain = regex("(0|[1-9][0-9]{0,14})(\\.[0-9]{1,20})?|[1-9][0-9]{15,19}");
   Dfa zero = regex("0(\\.0{1,20})?");
-  Dfa whole = regex("(0|[1-9][0-9]{0,19})(\\.0)?");
+  Dfa whole = regex("(0|[1-9][0-9]{0,14})(\\.0)?|[1-9][0-9]{15,19}");
   // Magnitudes that a double can hold, whatever the digits in front.
   Dfa any =
       concatenate(plain, regex("([eE](\\+?([0-9]{1,2}|1[0-9]{2}|2[0-7][0-9])|-([0-9]{1,2}|[12][0-9]{2}|30[0-7])))?"));
@@ -193,7 +194,7 @@ Dfa number_equal_to(const std::string& value) {
 }
 
 const Dfa& canonical_numbers() {
-  static const Dfa all = regex("-?(0|[1-9][0-9]{0,19})(\\.(0|[0-9]{0,19}[1-9]))?");
+  static const Dfa all = regex("-?((0|[1-9][0-9]{0,14})(\\.(0|[0-9]{0,19}[1-9]))?|[1-9][0-9]{15,19})");
   return all;
 }
 

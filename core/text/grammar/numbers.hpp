@@ -15,9 +15,9 @@ struct NumberRange {
   std::optional<std::string> multiple_of = {};
   bool integer = false;  // whole numbers, "1.0" among them
 };
-/// The spellings of the range's numbers: at most 20 digits on each side of the point; with an exponent only where sign
-/// alone decides (no bound, or 0). Empty when there is none. Error{unsupported} for a bound of more than 40 digits and
-/// for a divisor of more than four significant digits.
+/// The spellings of the range's numbers: at most 20 digits on each side of the point, 15 in front of a fraction; with
+/// an exponent only where sign alone decides (no bound, or 0). Empty when there is none. Error{unsupported} for a bound
+/// of more than 40 digits and for a divisor of more than four significant digits.
 Dfa numbers(const NumberRange& range);
 /// The spellings of one number: as it is given, and with up to four zeros behind the point.
 Dfa number_equal_to(const std::string& value);

@@ -31,8 +31,8 @@ Grammar Builder::build() {
     open_.pop_back();
     fill(expr, id);
   }
-  if (value == kNoNode) fail(ErrorCode::usage, "[schema] at #: nothing at all is valid");
-  grammar_.root = grammar_.add(Sequence{{grammar_.add(Bytes{grammar_.whitespace}), value}});
+  grammar_.root = value == kNoNode ? grammar_.add(Choice{})
+                                   : grammar_.add(Sequence{{grammar_.add(Bytes{grammar_.whitespace}), value}});
   return std::move(grammar_);
 }
 

@@ -54,18 +54,23 @@ bool find_path(const Value& from, const Value& part, std::string& path) {
 
 }  // namespace
 
-Document::Document(const Value& root) : root_(root) { index(root, 0); }
+Document::Document(const Value& root) : root_(root) { index(root, &root, 0); }
 
-void Document::index(const Value& value, int depth) {
+void Document::index(const Value& value, const Value* resource, int depth) {
   constexpr int kMaxDepth = 256;
   if (depth > kMaxDepth) fail(ErrorCode::capacity, "[schema] nested deeper than {}", kMaxDepth);
   if (value.is_array()) {
-    for (const Value& v : value.as_array()) index(v, depth + 1);
+    for (const Value& v : value.as_array()) index(v, resource, depth + 1);
   } else if (value.is_object()) {
+    if (const Value* id = value.find("$id"); id && id->is_string()) {
+      resource = &value;
+      ids_.try_emplace(id->as_string(), &value);
+    }
     for (const auto& [key, v] : value.as_object()) {
-      if ((key == "$anchor" || key == "$dynamicAnchor") && v.is_string()) anchors_.try_emplace(v.as_string(), &value);
-      if ((key == "$id" || key == "id") && v.is_string()) ids_.try_emplace(v.as_string(), &value);
-      if (key != "const" && key != "enum") index(v, depth + 1);
+      if ((key == "$anchor" || key == "$dynamicAnchor") && v.is_string())
+        anchors_.try_emplace({resource, v.as_string()}, &value);
+      if (key.ends_with("ef")) resources_[&value] = resource;  // $ref, $dynamicRef, $recursiveRef
+      if (key != "const" && key != "enum") index(v, resource, depth + 1);
     }
   }
 }
@@ -91,7 +96,8 @@ const Value& Document::resolve(const std::string& reference, const Value& at) co
   const size_t hash = std::min(reference.find('#'), reference.size());
   const std::string document = reference.substr(0, hash);
   const std::string fragment = hash < reference.size() ? reference.substr(hash + 1) : "";
-  const Value* base = &root_;
+  const auto own = resources_.find(&at);
+  const Value* base = own == resources_.end() ? &root_ : own->second;
   if (!document.empty()) {
     // Relative to the document's own name, the last part of an identifier is enough.
     const auto id = std::find_if(ids_.begin(), ids_.end(), [&](const auto& i) {
@@ -106,10 +112,24 @@ const Value& Document::resolve(const std::string& reference, const Value& at) co
   const Value* found = nullptr;
   if (fragment.empty() || fragment[0] == '/')
     found = by_pointer(*base, fragment);
-  else if (const auto anchor = anchors_.find(fragment); anchor != anchors_.end())
+  else if (const auto anchor = anchors_.find({base, fragment}); anchor != anchors_.end())
     found = anchor->second;
   if (!found) fail(ErrorCode::usage, "[schema] at {}: '$ref' {} is not there", pointer(at), reference);
   return *found;
+}
+
+const Value& Document::resolve_dynamic(const std::string& reference, const Value& at) const {
+  const Value& first = resolve(reference, at);
+  const Value* name = first.find("$dynamicAnchor");
+  if (!name || !name->is_string() || !reference.ends_with("#" + name->as_string())) return first;
+  const auto others = std::count_if(anchors_.begin(), anchors_.end(), [&](const auto& anchor) {
+    const Value* dynamic = anchor.second->find("$dynamicAnchor");
+    return anchor.first.second == name->as_string() && dynamic && dynamic->is_string() &&
+           dynamic->as_string() == name->as_string();
+  });
+  if (others > 1)
+    fail(ErrorCode::unsupported, "[schema] at {}: keyword '$dynamicRef' may mean {} places", pointer(at), others);
+  return first;
 }
 
 }  // namespace tenon::grammar::schema

@@ -69,6 +69,9 @@ void Reader::check_keywords(const Value& schema) const {
   if (!schema.is_object())
     fail(ErrorCode::usage, "[schema] at {}: a schema is an object or a boolean, not {}", document_.pointer(schema),
          Value::kind_name(schema.kind()));
+  if (const Value* dialect = schema.find("$schema");
+      dialect && (!dialect->is_string() || dialect->as_string().find("json-schema.org/") == std::string::npos))
+    unsupported(schema, "$schema", "names another language");
   for (const auto& [key, value] : schema.as_object())
     if (!key.starts_with("x-") && std::find(std::begin(kKeywords), std::end(kKeywords), key) == std::end(kKeywords))
       unsupported(schema, key, "is not known");
@@ -114,8 +117,7 @@ Form Reader::of_constant(const Value& value) {
   return out;
 }
 
-Form Reader::enumeration(const Value& schema, const Value::Array& values) {
-  if (values.empty()) broken(schema, "enum", "empty");
+Form Reader::enumeration(const Value::Array& values) {
   Form out = Form::none();
   std::vector<std::string_view> texts;
   for (const Value& value : values) {
@@ -176,12 +178,15 @@ Form Reader::combinators(const Value& schema, Form form) {
   for (const char* keyword : {"$ref", "$dynamicRef", "$recursiveRef"})
     if (const Value* reference = schema.find(keyword)) {
       if (!reference->is_string()) broken(schema, keyword, "no text");
-      form = forms_.both(form, form_of(document_.resolve(reference->as_string(), schema)));
+      const std::string& text = reference->as_string();
+      form =
+          forms_.both(form, form_of(std::string_view(keyword) == "$dynamicRef" ? document_.resolve_dynamic(text, schema)
+                                                                               : document_.resolve(text, schema)));
     }
   if (const Value* value = schema.find("const")) form = forms_.both(form, of_constant(*value));
   if (const Value* values = schema.find("enum")) {
     if (!values->is_array()) broken(schema, "enum", "no list");
-    form = forms_.both(form, enumeration(schema, values->as_array()));
+    form = forms_.both(form, enumeration(values->as_array()));
   }
   if (schema.find("allOf"))
     for (const Value& part : schemas(schema, "allOf")) form = forms_.both(form, form_of(part));

@@ -45,7 +45,7 @@ class Reader {
   bool disjoint(const Form& a, const Form& b);
   Form conditional(const Value& schema, const Value& condition);
   Form dependent_schemas(const Value& schemas, Form form);
-  Form enumeration(const Value& schema, const Value::Array& values);
+  Form enumeration(const Value::Array& values);
 
   uint32_t count(const Value& schema, std::string_view keyword, uint32_t otherwise) const;
   std::optional<std::string> number(const Value& schema, std::string_view keyword) const;
