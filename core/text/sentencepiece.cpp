@@ -4,7 +4,7 @@
 
 #include "base/error.hpp"
 #include "text/protobuf.hpp"
-#include "text/score_bpe.hpp"
+#include "text/sentencepiece_models.hpp"
 
 namespace tenon {
 
@@ -16,7 +16,7 @@ class SentencePieceReader {
  public:
   SentencePieceReader(std::string_view bytes, std::string_view place, const Value* config, const BareOptions& options)
       : place_(place), config_(config), options_(options) {
-    how_.byte_fallback = false, how_.remove_extra_whitespaces = true;  // the format's defaults, as below
+    how_.byte_fallback = false, how_.text.remove_extra_whitespaces = true;  // the format's defaults, as below
     ProtobufReader message(bytes, place);
     ProtobufReader::Field field;
     while (message.next(field)) {
@@ -28,7 +28,7 @@ class SentencePieceReader {
   }
 
   std::shared_ptr<const Tokenizer> read() {
-    refuse_other_kinds();
+    read_kind();
     const std::vector<AddedToken> added = config_ ? added_tokens_decoder(*config_) : std::vector<AddedToken>();
     size_t top = pieces_.size();
     for (const AddedToken& token : added) top = std::max(top, static_cast<size_t>(token.id) + 1);
@@ -40,9 +40,10 @@ class SentencePieceReader {
     for (const Piece& piece : pieces_) how_.scores.push_back(piece.score);
     how_.unknown_id = stored(unknown_);
     how_.fuse_unknown = true;
-    use_score_bpe(b_, std::move(how_));
+    use_sentencepiece(b_, std::move(how_));
     name_tokens();
     apply_bare_options(b_, options_);
+    if (stored(unknown_) >= 0) b_.change_piece(stored(unknown_), unknown_surface_);
     return b_.finish();
   }
 
@@ -80,12 +81,13 @@ class SentencePieceReader {
     ProtobufReader::Field field;
     while (fields.next(field)) {
       if (field.number == 3) model_type_ = field.value;
-      if (field.number == 24) suffix_spaces_ = field.value != 0;
+      if (field.number == 24 && field.value != 0) behind_ = true;
       if (field.number == 35) how_.byte_fallback = field.value != 0;
       if (field.number == 40) unknown_ = field.as_int();
       if (field.number == 41) ids_.bos = field.as_int();
       if (field.number == 42) ids_.eos = field.as_int();
       if (field.number == 43) pad_ = field.as_int();
+      if (field.number == 44) unknown_surface_ = text_of(field, "unk_surface");
     }
   }
 
@@ -93,33 +95,36 @@ class SentencePieceReader {
     ProtobufReader fields(message, place_);
     ProtobufReader::Field field;
     while (fields.next(field)) {
-      if (field.number == 1) normalizer_ = text_of(field, "normalizer_spec.name");
-      if (field.number == 2) has_charsmap_ = !text_of(field, "precompiled_charsmap").empty();
-      if (field.number == 3) how_.add_prefix = field.value != 0;
-      if (field.number == 4) how_.remove_extra_whitespaces = field.value != 0;
+      if (field.number == 2) charsmap_ = text_of(field, "precompiled_charsmap");
+      if (field.number == 3) prefix_ = field.value != 0;
+      if (field.number == 4) how_.text.remove_extra_whitespaces = field.value != 0;
       if (field.number == 5) escapes_ = field.value != 0;
     }
   }
 
-  void refuse_other_kinds() const {
-    static constexpr const char* kTypes[] = {"?", "unigram", "bpe", "word", "char"};
-    if (model_type_ != 2)
-      fail(ErrorCode::unsupported, "[{}] model_type {} ({}), where bpe is known", place_, model_type_,
-           kTypes[model_type_ < 5 ? model_type_ : 0]);
-    if (has_charsmap_)
-      fail(ErrorCode::unsupported, "[{}] the precompiled character map of normalizer '{}'", place_, normalizer_);
-    if (suffix_spaces_) fail(ErrorCode::unsupported, "[{}] treat_whitespace_as_suffix", place_);
+  void read_kind() {
+    using Space = SentencePieceText::Space;
+    if (model_type_ < 1 || model_type_ > 4)
+      fail(ErrorCode::unsupported, "[{}] model_type {}, outside 1..4", place_, model_type_);
     if (!escapes_) fail(ErrorCode::unsupported, "[{}] escape_whitespaces is false", place_);
+    how_.kind = static_cast<SentencePieceModel::Kind>(model_type_);
+    how_.text.space = !prefix_ ? Space::none : behind_ ? Space::behind : Space::before;
+    if (!charsmap_.empty()) how_.text.charsmap = std::make_shared<const Charsmap>(charsmap_, std::string(place_));
+    if (how_.kind == SentencePieceModel::Kind::words && how_.byte_fallback)
+      fail(ErrorCode::unsupported, "[{}] byte_fallback of a model of words", place_);
   }
 
-  // Control pieces are never found by segmentation; user-defined ones are found in the normalised text.
+  // Control pieces are never found by segmentation; user-defined ones are found in the normalised text before it, but
+  // for unigram models, which weigh them.
   void set_piece(int32_t id, const Piece& piece) {
     if (piece.kind == TokenKind::control || piece.kind == TokenKind::unknown) {
       b_.vocabulary().set(id, piece.text, piece.kind);
       if (piece.kind == TokenKind::control) b_.added().add({std::string(piece.text), id, true});
     } else {
       set_marked_token(b_, id, piece.text, piece.kind);
-      if (piece.kind == TokenKind::user_defined) b_.added_normalized().add({unmarked(piece.text), id, false});
+      if (piece.kind != TokenKind::user_defined) return;
+      if (how_.kind != SentencePieceModel::Kind::unigram) b_.added_normalized().add({unmarked(piece.text), id, false});
+      how_.text.untouched.emplace_back(piece.text);
     }
   }
 
@@ -145,16 +150,16 @@ class SentencePieceReader {
     b_.set_eos(ids_.eos);
   }
 
-  std::string_view place_, normalizer_;
+  std::string_view place_, charsmap_, unknown_surface_ = " \xe2\x81\x87 ";
   const Value* config_;
   const BareOptions& options_;
   TokenizerBuilder b_;
   std::vector<Piece> pieces_;
-  ScoreBpe how_;
+  SentencePieceModel how_;
   NamedIds ids_{.bos = 1, .eos = 2};
   int32_t unknown_ = 0, pad_ = -1;
   uint64_t model_type_ = 1;
-  bool has_charsmap_ = false, suffix_spaces_ = false, escapes_ = true;
+  bool prefix_ = true, behind_ = false, escapes_ = true;
 };
 
 }  // namespace

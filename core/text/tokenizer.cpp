@@ -19,16 +19,22 @@ constexpr std::string_view kStopNames[] = {
 #undef STOP_NAME
 };
 
-std::string_view without_first_space(std::string_view piece) {
-  if (!piece.empty() && piece[0] == ' ') piece.remove_prefix(1);
-  return piece;
-}
-
 }  // namespace
 
 std::string_view Tokenizer::piece(int32_t id) const {
   const Vocabulary& pieces = pieces_.size() > 0 ? pieces_ : vocabulary_;
   return pieces.contains(id) ? pieces.piece(id) : std::string_view();
+}
+
+// Control tokens and what stands for unknown text have no space of the encoding's.
+std::string_view Tokenizer::first_piece(int32_t id, bool& first) const {
+  const bool control = is_control(id);
+  const bool unknown = vocabulary_.contains(id) && vocabulary_.kind(id) == TokenKind::unknown;
+  std::string_view bytes = piece(id);
+  if (!control && !unknown && bytes.starts_with(' ')) bytes.remove_prefix(1);
+  first = first_space_ != FirstSpace::dropped &&
+          (control || (bytes.empty() && first_space_ == FirstSpace::dropped_until_text));
+  return bytes;
 }
 
 bool Tokenizer::is_control(int32_t id) const {
@@ -47,15 +53,12 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   TokenDecoder::Run run(decoder_);
   for (int32_t id : ids) {
     if (!vocabulary_.contains(id)) fail(ErrorCode::usage, "[detokenize] id {} is outside 0..{}", id, size() - 1);
-    const bool control = is_control(id);
-    if (skip_special && control) continue;
+    if (skip_special && is_control(id)) continue;
     if (!decoder_.empty()) {
       out += run.feed(vocabulary_.piece(id));
       continue;
     }
-    const std::string_view bytes = piece(id);
-    out += first && !control ? without_first_space(bytes) : bytes;
-    first = first && control && first_space_ == FirstSpace::dropped_behind_control;
+    out += first ? first_piece(id, first) : piece(id);
   }
   return out += run.finish();
 }
@@ -74,15 +77,12 @@ StreamDecoder::StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool sk
 }
 
 std::string StreamDecoder::feed(int32_t id) {
-  const bool control = tokenizer_->is_control(id);
-  if (skip_special_ && control) return {};
+  if (skip_special_ && tokenizer_->is_control(id)) return {};
   if (run_) {
     if (tokenizer_->vocabulary_.contains(id)) pending_ += run_->feed(tokenizer_->vocabulary_.piece(id));
   } else {
-    std::string_view bytes = tokenizer_->piece(id);
-    if (first_ && tokenizer_->strips_first_space() && !control) bytes = without_first_space(bytes);
-    first_ = first_ && control && tokenizer_->first_space_ == FirstSpace::dropped_behind_control;
-    pending_ += bytes;
+    first_ = first_ && tokenizer_->strips_first_space();
+    pending_ += first_ ? tokenizer_->first_piece(id, first_) : tokenizer_->piece(id);
   }
   const size_t keep = unicode::incomplete_tail(pending_);
   std::string out = pending_.substr(0, pending_.size() - keep);
@@ -173,6 +173,11 @@ Bpe& TokenizerBuilder::bpe() {
 
 void TokenizerBuilder::set_piece(int32_t id, std::string_view bytes) {
   t_->pieces_.resize(static_cast<size_t>(vocabulary().size()));
+  t_->pieces_.set(id, bytes, vocabulary().kind(id));
+}
+
+void TokenizerBuilder::change_piece(int32_t id, std::string_view bytes) {
+  if (t_->pieces_.size() < vocabulary().size()) t_->pieces_ = vocabulary();
   t_->pieces_.set(id, bytes, vocabulary().kind(id));
 }
 

@@ -32,8 +32,13 @@ struct BareOptions {
   bool nfc = false;                    // text is normalised to NFC first
 };
 
-/// What decoding does with a space at the beginning of the first token, or of the first that is no control token.
-enum class FirstSpace { kept, dropped, dropped_behind_control };
+/// What decoding does with a space at the beginning of a token.
+enum class FirstSpace {
+  kept,
+  dropped,                 // of the first token
+  dropped_behind_control,  // of the first token that is no control token
+  dropped_until_text,      // of each such token as long as there is no text
+};
 
 class Tokenizer {
  public:
@@ -73,6 +78,8 @@ class Tokenizer {
  protected:
   friend class TokenizerBuilder;
   friend class StreamDecoder;
+  /// The piece of a token at the beginning; clears `first` when those behind it are not there any more.
+  std::string_view first_piece(int32_t id, bool& first) const;
   Vocabulary vocabulary_;
   Vocabulary pieces_;     // what the tokens of vocabulary_ mean, where that is not their own text
   TokenDecoder decoder_;  // empty: pieces in a row are the text

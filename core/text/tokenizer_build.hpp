@@ -42,6 +42,8 @@ class TokenizerBuilder {
   }
   /// What a token means, where that is not its text in the vocabulary; all or none of them are set.
   void set_piece(int32_t id, std::string_view bytes);
+  /// The same for a single one, when all tokens are there.
+  void change_piece(int32_t id, std::string_view bytes);
   /// Without one, tokens in a row are the text.
   void set_decoder(TokenDecoder decoder) { t_->decoder_ = std::move(decoder); }
   std::vector<int32_t>& prefix() { return t_->prefix_; }

@@ -5,7 +5,7 @@
 #include "text/line_bpe.hpp"
 #include "text/python_literal.hpp"
 #include "text/rwkv.hpp"
-#include "text/score_bpe.hpp"
+#include "text/sentencepiece_models.hpp"
 #include "text/tokenizer_build.hpp"
 
 namespace tenon {
@@ -158,6 +158,7 @@ class GgufReader {
     options.byte_fallback = true;
     options.unknown_id = id("tokenizer.ggml.unknown_token_id");
     b_.bpe().configure(options);
+    set_bpe_bytes(b_);
     read_merges(array("tokenizer.ggml.merges"));
     b_.wrap_model([](auto bpe) { return std::make_unique<LineBpe>(std::move(bpe)); });
   }
@@ -191,12 +192,12 @@ class GgufReader {
   void read_score_bpe() {
     const Value::Array* scores = optional_array("tokenizer.ggml.scores", b_.vocabulary().size());
     if (!scores) fail(ErrorCode::bad_model, "[tokenizer] tokenizer.ggml.scores is missing");
-    ScoreBpe how;
+    SentencePieceModel how;
     how.scores.reserve(scores->size());
     for (const Value& v : *scores) how.scores.push_back(v.is_number() ? static_cast<float>(v.as_double()) : 0.0f);
     how.unknown_id = id("tokenizer.ggml.unknown_token_id");
-    how.add_prefix = flag("tokenizer.ggml.add_space_prefix", true);
-    use_score_bpe(b_, std::move(how));
+    if (!flag("tokenizer.ggml.add_space_prefix", true)) how.text.space = SentencePieceText::Space::none;
+    use_sentencepiece(b_, std::move(how));
     traits_.add_bos = true;
   }
 

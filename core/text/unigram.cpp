@@ -22,8 +22,9 @@ Unigram::Unigram(Options options) : options_(std::move(options)), trie_(std::mov
 }
 
 void Unigram::reach(Step& end, double score, uint32_t begin, int32_t id, bool single_precision) {
+  if (single_precision) score = static_cast<float>(score);
   if (end.reached && !(score > end.score)) return;
-  end = {single_precision ? static_cast<float>(score) : score, begin, id, true};
+  end = {score, begin, id, true};
 }
 
 // The best last step to each place, an index being a place in the word.

@@ -1,5 +1,7 @@
 #include "text/word_piece.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "text/unicode.hpp"
 
@@ -45,6 +47,17 @@ void WordPiece::encode(const Vocabulary&, std::string_view word, std::vector<int
 void WordLevel::encode(const Vocabulary& vocabulary, std::string_view word, std::vector<int32_t>& out) const {
   const int32_t id = vocabulary.find(word);
   out.push_back(id >= 0 ? id : unknown(unknown_id_, word));
+}
+
+void SpacedWords::encode(const Vocabulary& vocabulary, std::string_view text, std::vector<int32_t>& out) const {
+  bool after_unknown = false;
+  for (size_t at = 0, end = 0; at < text.size(); at = end) {
+    end = std::min(text.find(' ', at + 1), text.size());
+    const std::string_view word = text.substr(at, end - at);
+    const int32_t id = vocabulary.find(word);
+    if (id >= 0 || !after_unknown) out.push_back(id >= 0 ? id : unknown(unknown_id_, word));
+    after_unknown = id < 0;
+  }
 }
 
 }  // namespace tenon

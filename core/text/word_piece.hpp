@@ -43,4 +43,14 @@ class WordLevel final : public TokenModel {
   int32_t unknown_id_;
 };
 
+/// SentencePiece's words, each with the space before it: a token or unknown, neighbours of which are one.
+class SpacedWords final : public TokenModel {
+ public:
+  explicit SpacedWords(int32_t unknown_id) : unknown_id_(unknown_id) {}
+  void encode(const Vocabulary& vocabulary, std::string_view text, std::vector<int32_t>& out) const override;
+
+ private:
+  int32_t unknown_id_;
+};
+
 }  // namespace tenon
