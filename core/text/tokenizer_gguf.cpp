@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "text/gguf_kinds.hpp"
 #include "text/line_bpe.hpp"
 #include "text/python_literal.hpp"
 #include "text/rwkv.hpp"
@@ -12,7 +13,7 @@ namespace tenon {
 
 namespace {
 
-enum class Algorithm { byte_bpe, score_bpe, line_bpe, longest_match, other, none };
+enum class Algorithm { byte_bpe, score_bpe, line_bpe, longest_match, word_piece, unigram, other, none };
 
 Algorithm algorithm_of(const std::string& model) {
   static const std::pair<const char*, Algorithm> kModels[] = {
@@ -74,16 +75,8 @@ class GgufReader {
       fail(ErrorCode::bad_model, "[tokenizer] {} has {} entries for {} tokens", key, a.size(), length);
     return &a;
   }
-  int32_t id(const char* key) const {
-    const Value* v = c_.meta(key);
-    if (!v || !v->is_int()) return -1;
-    const int64_t i = v->as_int();
-    return i >= 0 && i < n_tokens_ ? static_cast<int32_t>(i) : -1;
-  }
-  bool flag(const char* key, bool otherwise) const {
-    const Value* v = c_.meta(key);
-    return v && v->is_bool() ? v->as_bool() : otherwise;
-  }
+  int32_t id(const char* key) const { return gguf_id(c_, key, b_.vocabulary().size()); }
+  bool flag(const char* key, bool otherwise) const { return gguf_flag(c_, key, otherwise); }
   static TokenKind kind_of(const Value::Array* kinds, size_t i) {
     if (!kinds || !(*kinds)[i].is_int()) return TokenKind::normal;
     const int64_t k = (*kinds)[i].as_int();
@@ -95,7 +88,6 @@ class GgufReader {
     if (tokens.empty()) fail(ErrorCode::bad_model, "[tokenizer] tokenizer.ggml.tokens is empty");
     const Value::Array* kinds = optional_array("tokenizer.ggml.token_type", tokens.size());
     b_.vocabulary().resize(tokens.size());
-    n_tokens_ = static_cast<int64_t>(tokens.size());
     b_.vocabulary().reserve_index(tokens.size());
     std::string bytes;
     for (size_t i = 0; i < tokens.size(); ++i) {
@@ -110,6 +102,8 @@ class GgufReader {
     if (algorithm_ == Algorithm::byte_bpe) return read_byte_bpe();
     if (algorithm_ == Algorithm::score_bpe) return read_score_bpe();
     if (algorithm_ == Algorithm::line_bpe) return read_line_bpe();
+    if (algorithm_ == Algorithm::word_piece) return use_gguf_word_piece(b_, c_);
+    if (algorithm_ == Algorithm::unigram) return use_gguf_unigram(b_, c_, scores());
     use_longest_match(b_, kPlace);
   }
 
@@ -120,7 +114,11 @@ class GgufReader {
 
   void set_token(int32_t i, const std::string& text, TokenKind kind, std::string& bytes) {
     const bool added = kind == TokenKind::control || kind == TokenKind::user_defined || kind == TokenKind::unknown;
-    if (added) {
+    if (algorithm_ == Algorithm::word_piece) {
+      const std::string content = kind == TokenKind::control ? text : word_piece_text(text);
+      b_.vocabulary().set(i, content, kind);
+      if (added) b_.added().add({content, i, kind != TokenKind::user_defined});
+    } else if (added) {
       const bool marked = algorithm_ != Algorithm::byte_bpe && kind == TokenKind::user_defined;
       const std::string content = marked ? unmarked(text) : text;
       b_.vocabulary().set(i, content, kind);
@@ -189,12 +187,18 @@ class GgufReader {
     }
   }
 
+  std::vector<float> scores() const {
+    const Value::Array* all = optional_array("tokenizer.ggml.scores", static_cast<size_t>(b_.vocabulary().size()));
+    if (!all) fail(ErrorCode::bad_model, "[tokenizer] tokenizer.ggml.scores is missing");
+    std::vector<float> out;
+    out.reserve(all->size());
+    for (const Value& v : *all) out.push_back(v.is_number() ? static_cast<float>(v.as_double()) : 0.0f);
+    return out;
+  }
+
   void read_score_bpe() {
-    const Value::Array* scores = optional_array("tokenizer.ggml.scores", b_.vocabulary().size());
-    if (!scores) fail(ErrorCode::bad_model, "[tokenizer] tokenizer.ggml.scores is missing");
     SentencePieceModel how;
-    how.scores.reserve(scores->size());
-    for (const Value& v : *scores) how.scores.push_back(v.is_number() ? static_cast<float>(v.as_double()) : 0.0f);
+    how.scores = scores();
     how.unknown_id = id("tokenizer.ggml.unknown_token_id");
     if (!flag("tokenizer.ggml.add_space_prefix", true)) how.text.space = SentencePieceText::Space::none;
     use_sentencepiece(b_, std::move(how));
@@ -209,9 +213,10 @@ class GgufReader {
     b_.name_token("pad_token", id("tokenizer.ggml.padding_token_id"));
     b_.name_token("unk_token", id("tokenizer.ggml.unknown_token_id"));
     for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) b_.add_stop(id(key));
+    if (algorithm_ == Algorithm::word_piece) return;  // whose reader knows what goes around a text
     const bool add_bos = always_bos_ || flag("tokenizer.ggml.add_bos_token", traits_.add_bos);
     if (add_bos && bos >= 0) b_.prefix().push_back(bos);
-    if (flag("tokenizer.ggml.add_eos_token", false) && eos >= 0) b_.suffix().push_back(eos);
+    if (flag("tokenizer.ggml.add_eos_token", algorithm_ == Algorithm::unigram) && eos >= 0) b_.suffix().push_back(eos);
   }
 
   const Checkpoint& c_;
@@ -219,10 +224,19 @@ class GgufReader {
   Algorithm algorithm_ = Algorithm::none;
   PreTraits traits_;
   bool always_bos_ = false;
-  int64_t n_tokens_ = 0;
 };
 
 }  // namespace
+
+bool gguf_flag(const Checkpoint& checkpoint, std::string_view key, bool otherwise) {
+  const Value* v = checkpoint.meta(key);
+  return v && v->is_bool() ? v->as_bool() : otherwise;
+}
+
+int32_t gguf_id(const Checkpoint& checkpoint, std::string_view key, int32_t size) {
+  const Value* v = checkpoint.meta(key);
+  return v && v->is_int() && v->as_int() >= 0 && v->as_int() < size ? static_cast<int32_t>(v->as_int()) : -1;
+}
 
 std::shared_ptr<const Tokenizer> tokenizer_from_gguf(const Checkpoint& checkpoint) {
   return GgufReader(checkpoint).read();
