@@ -63,9 +63,10 @@ UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 O200K = "|".join([rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{CONTRACTIONS}?",
                   rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTIONS}?", r"\p{N}{1,3}",
                   r" ?[^\s\p{L}\p{N}]+[\r\n/]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 TIKTOKEN = {  # vocabulary: pre name, pattern, special tokens
-    "gpt2": ("gpt-2", r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-             {"<|endoftext|>": 50256}),
+    "gpt2": ("gpt-2", GPT2, {"<|endoftext|>": 50256}),
+    "p50k": ("p50k_base", GPT2, {"<|endoftext|>": 50256}),
     "cl100k": ("cl100k", r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|"
                r"\s++$|\s*[\r\n]|\s+(?!\S)|\s", {"<|endoftext|>": 100257, "<|fim_prefix|>": 100258,
                                                  "<|fim_middle|>": 100259, "<|fim_suffix|>": 100260,
@@ -143,7 +144,11 @@ class HuggingFace(Engine):
         self.engine = tokenizers.Tokenizer.from_file(str(path))
         self.engine.no_padding()
         self.engine.no_truncation()
-        if json.loads(path.read_text())["model"]["type"] == "WordPiece":
+        parts = json.loads(path.read_text())
+        if (parts["normalizer"] or {}).get("type") == "NFKC":
+            self.unknown = "".join(c for c in code_points() if self.engine.normalizer.normalize_str(c) !=
+                                   unicodedata.normalize("NFKC", c))
+        elif parts["model"]["type"] == "WordPiece":
             self.unknown = "".join(c for c in code_points() if c > "\x7f" and c != "\ufffd" and self.is_behind(c))
 
     def is_behind(self, c):
@@ -231,9 +236,9 @@ class Rwkv(Engine):
         return b"".join(self.tokens[i] for i in ids).decode()
 
 
-ENGINE_OF = {"bert-minilm": HuggingFace, "deepseek-v3": HuggingFace, "mistral-spm-v1": SentencePiece,
-             "mistral-spm-v3": SentencePiece, "tekken-240718": MistralCommon, "tekken-240911": MistralCommon,
-             "rwkv-world": Rwkv, "smollm2": FromGguf, "o200k tiktoken.model": TiktokenModel,
+ENGINE_OF = {"anthropic": HuggingFace, "bert-minilm": HuggingFace, "deepseek-v3": HuggingFace, "smollm2": FromGguf,
+             "mistral-spm-v1": SentencePiece, "mistral-spm-v3": SentencePiece, "tekken-240718": MistralCommon,
+             "tekken-240911": MistralCommon, "rwkv-world": Rwkv, "o200k tiktoken.model": TiktokenModel,
              **{name: Tiktoken for name in TIKTOKEN}}
 
 
