@@ -133,8 +133,13 @@ void refuse_left_recursion(const Grammar& grammar, const std::vector<uint8_t>& n
       }
       const NodeId child = top.next.back();
       top.next.pop_back();
-      if (mark[child] == open)
-        fail(ErrorCode::unsupported, "[grammar] left recursion: node {} begins with itself", child);
+      if (mark[child] == open) {
+        auto at = std::find_if(path.begin(), path.end(), [&](const Visit& v) { return v.node == child; });
+        while (at + 1 != path.end() && !grammar.names.contains(at->node)) ++at;
+        const auto name = grammar.names.find(at->node);
+        fail(ErrorCode::unsupported, "[grammar] left recursion: rule '{}' begins with itself",
+             name != grammar.names.end() ? name->second : std::to_string(child));
+      }
       if (mark[child] != fresh) continue;
       mark[child] = open;
       path.push_back({child, beginnings(grammar.nodes[child], nullable)});

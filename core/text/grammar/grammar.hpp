@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -85,9 +86,10 @@ struct Object {
 using Node = std::variant<Bytes, JsonString, Sequence, Choice, Repeat, Array, Object>;
 
 struct Grammar {
-  std::vector<Node> nodes;
+  std::vector<Node> nodes = {};
   NodeId root = kNoNode;
-  DfaPtr whitespace;  // between the parts of arrays and objects
+  DfaPtr whitespace = nullptr;               // between the parts of arrays and objects
+  std::map<NodeId, std::string> names = {};  // of nodes that stand for rules, for messages
 
   NodeId add(Node node) {
     nodes.push_back(std::move(node));

@@ -216,6 +216,8 @@ Dfa regex(std::string_view pattern) {
   return follow_to_end(std::move(parts));
 }
 
+Dfa regex(const Regex& tree) { return Compiler().run(tree); }
+
 Dfa regex_search(std::string_view pattern) {
   std::vector<Regex> parts;
   flatten(parse_regex(pattern), parts);
