@@ -1,6 +1,7 @@
 // The public C++ face of Tenon, all of it. Tools include this and nothing else of core/.
 #pragma once
 
+#include "api/constraint.hpp"
 #include "api/evaluate.hpp"
 #include "api/inspect.hpp"
 #include "api/machine.hpp"

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "constraint.hpp"
 #include "options.hpp"
 #include "sampling.hpp"
 
@@ -26,6 +27,7 @@ struct RunOptions {
   ModelOptions model;
   std::string prompt_word, prompt_flag, tokens;
   SamplingOptions sampling;
+  ConstraintOptions constraint;
   int32_t logprobs = 0, answers = 1;
   bool raw = false, ids = false, ignore_eos = false;
   CLI::App* command = nullptr;
@@ -58,6 +60,7 @@ int run(const RunOptions& o) {
   std::vector<int32_t> prompt;
   if (o.given("--tokens")) prompt = parse_ids(o.tokens, "--tokens");
   const std::string text = prompt.empty() ? prompt_text(o) : std::string();
+  auto grammar = o.constraint.read();  // before a long load
   api::Model model = load_model(o.model);
   if (prompt.empty()) prompt = model.prompt_ids(text, o.raw);
 
@@ -68,6 +71,7 @@ int run(const RunOptions& o) {
   g.ignore_eos = o.ignore_eos;
   g.want_text = !o.ids;
   g.stop = o.sampling.stop;
+  if (grammar) g.constraint = model.constraint(std::move(*grammar));
   if (o.given("--logprobs")) g.logprobs = o.logprobs;
   g.cancel = &interrupted;
   const auto listener = [&](int32_t, std::string_view piece, int32_t) {
@@ -98,6 +102,7 @@ void add_run(CLI::App& app, Commands& commands) {
   c->add_option("-p,--prompt", o->prompt_flag, "The prompt; - reads standard input")->type_name("TEXT");
   c->add_option("--tokens", o->tokens, "The prompt as ids, untouched")->type_name("1,2,3");
   add_sampling_options(*c, o->sampling);
+  add_constraint_options(*c, o->constraint);
   c->add_option("--logprobs", o->logprobs, "With --json: log-probabilities, also of so many likeliest tokens")
       ->type_name("N")
       ->check(CLI::Range(0, 20));

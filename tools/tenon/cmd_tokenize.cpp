@@ -3,26 +3,11 @@
 
 #include "commands.hpp"
 #include "options.hpp"
+#include "vocabulary.hpp"
 
 namespace tenon::tool {
 
 namespace {
-
-struct VocabularyOptions {
-  std::string model, pre, special;
-  bool nfc = false;
-  PluginOptions plugins;  // accepted as everywhere; no plugin is needed here
-
-  api::Text load() const { return api::Text::load(resolve_model(model), {.pre = pre, .special = special, .nfc = nfc}); }
-};
-
-void add_vocabulary_options(CLI::App& command, VocabularyOptions& o) {
-  command.add_option("MODEL", o.model, "Model, vocabulary-only GGUF or bare tokenizer file")->required();
-  command.add_option("--pre", o.pre, "Name of the pre-tokenizer of a bare file")->type_name("NAME");
-  command.add_option("--special", o.special, "Special tokens of a bare file: JSON, token -> id")->type_name("FILE");
-  command.add_flag("--nfc", o.nfc, "Normalise to NFC first");
-  add_plugin_options(command, o.plugins);
-}
 
 struct TokenizeOptions {
   VocabularyOptions vocabulary;

@@ -79,7 +79,7 @@ TEST_CASE("hostile grammars end soon") {
   refused("root ::= " + std::string(30000, '('), "nested deeper");
   refused("root ::= \"a\"{100000}", "repetitions");
   std::string chain = "root ::= r0\n";
-  for (int i = 0; i < 20000; ++i)
+  for (int i = 0; i < 5000; ++i)
     chain += "r" + std::to_string(i) + " ::= r" + std::to_string(i + 1) + " | root \"x\"\n";
   refused(chain + "r5000 ::= \"e\"", "left recursion");
   std::string doubling = "root ::= a0\n";
