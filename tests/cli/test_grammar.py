@@ -6,11 +6,18 @@ import re
 import tempfile
 import unittest
 
-from support import tenon
+import support
 
 SHARED = pathlib.Path(os.environ["TENON_SOURCE_DIR"]).parent / "shared" / "text"
 PERSON = {"type": "object", "required": ["name", "age"], "additionalProperties": False,
           "properties": {"name": {"type": "string", "maxLength": 20}, "age": {"type": "integer", "minimum": 0, "maximum": 150}}}
+
+
+def tenon(*arguments):
+    done = support.tenon(*arguments)
+    if isinstance(done.stdout, bytes):
+        done.stdout = done.stdout.decode()
+    return done
 
 
 class Grammar(unittest.TestCase):
