@@ -3,8 +3,8 @@
 
 #include <utf8proc.h>
 
-#include <cstdlib>
-#include <memory>
+#include <algorithm>
+#include <vector>
 
 #include "base/error.hpp"
 
@@ -153,6 +153,8 @@ std::string to_upper(std::string_view text) {
 
 namespace {
 
+bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+
 int form_options(Form form) {
   switch (form) {
     case Form::nfc:
@@ -169,23 +171,52 @@ int form_options(Form form) {
 
 }  // namespace
 
+namespace {
+
+// Runs of marks in their canonical order. utf8proc sorts them too, but in quadratic time unless they are sorted.
+void order_marks(std::vector<utf8proc_int32_t>& codes) {
+  const auto order = [](utf8proc_int32_t code) { return utf8proc_get_property(code)->combining_class; };
+  for (size_t i = 0, end = 0; i < codes.size(); i = end + 1) {
+    for (end = i; end < codes.size() && order(codes[end]) != 0;) ++end;
+    if (end > i + 1)
+      std::ranges::stable_sort(codes.begin() + static_cast<std::ptrdiff_t>(i),
+                               codes.begin() + static_cast<std::ptrdiff_t>(end), {}, order);
+  }
+}
+
+void normalize_valid(std::string_view text, utf8proc_option_t options, std::string& out) {
+  std::vector<utf8proc_int32_t> codes;
+  codes.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const Decoded d = decode(text, at);
+    utf8proc_int32_t parts[32];
+    int boundary = 0;
+    const utf8proc_ssize_t n = utf8proc_decompose_char(d.code, parts, std::ssize(parts), options, &boundary);
+    if (n < 0 || n > std::ssize(parts)) fail(ErrorCode::internal, "[normalize] U+{:04X} has {} parts", d.code, n);
+    codes.insert(codes.end(), parts, parts + n);
+    at += d.length;
+  }
+  order_marks(codes);
+  utf8proc_ssize_t n = std::ssize(codes);
+  if (options & UTF8PROC_COMPOSE) n = utf8proc_normalize_utf32(codes.data(), n, options);
+  if (n < 0) fail(ErrorCode::capacity, "[normalize] {} bytes: {}", text.size(), utf8proc_errmsg(n));
+  for (utf8proc_ssize_t i = 0; i < n; ++i) append(out, codes[static_cast<size_t>(i)]);
+}
+
+}  // namespace
+
 std::string normalize(std::string_view text, Form form) {
   std::string out;
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const size_t end = valid_end(text, at);
-    if (end == at) {
+    if (end == at)
       out += text[at++];
-      continue;
-    }
-    utf8proc_uint8_t* mapped = nullptr;
-    const utf8proc_ssize_t n = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),
-                                            static_cast<utf8proc_ssize_t>(end - at), &mapped,
-                                            static_cast<utf8proc_option_t>(form_options(form)));
-    if (n < 0) fail(ErrorCode::capacity, "[normalize] {} bytes: {}", end - at, utf8proc_errmsg(n));
-    std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
-    out.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(n));
-    at = end;
+    else if (const std::string_view valid = text.substr(at, end - at); std::ranges::all_of(valid, is_ascii))
+      out += valid;
+    else
+      normalize_valid(valid, static_cast<utf8proc_option_t>(form_options(form)), out);
+    at = std::max(at, end);
   }
   return out;
 }
