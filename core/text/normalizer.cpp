@@ -18,11 +18,11 @@ constexpr const char* kPlace = "normalizer";
 Normalizer::Step replace_of(const Value& json) {
   return [pattern = json_pattern(json, kPlace), content = json_string(json, "content", kPlace)](std::string_view text,
                                                                                                 bool& at_start) {
-    if (content.empty()) {
-      std::vector<Pattern::Span> spans;
-      pattern.find_all(text, spans);
-      if (!spans.empty() && spans.front().first == 0) at_start = false;
-    }
+    std::vector<Pattern::Span> spans;
+    pattern.find_all(text, spans);
+    // What several characters become counts as the last of them.
+    if (!spans.empty() && spans.front().first == 0)
+      at_start = at_start && !content.empty() && spans.front().second <= unicode::decode(text, 0).length;
     return replace_all(pattern, content, text);
   };
 }

@@ -114,8 +114,8 @@ class SentencePieceReader {
       fail(ErrorCode::unsupported, "[{}] byte_fallback of a model of words", place_);
   }
 
-  // Control pieces are never found by segmentation; user-defined ones are found in the normalised text before it, but
-  // for unigram models, which weigh them.
+  // Control pieces are never found by segmentation; user-defined ones are found in the normalised text before it where
+  // the model does not find them itself.
   void set_piece(int32_t id, const Piece& piece) {
     if (piece.kind == TokenKind::control || piece.kind == TokenKind::unknown) {
       b_.vocabulary().set(id, piece.text, piece.kind);
@@ -123,7 +123,8 @@ class SentencePieceReader {
     } else {
       set_marked_token(b_, id, piece.text, piece.kind);
       if (piece.kind != TokenKind::user_defined) return;
-      if (how_.kind != SentencePieceModel::Kind::unigram) b_.added_normalized().add({unmarked(piece.text), id, false});
+      if (how_.kind == SentencePieceModel::Kind::bpe || how_.kind == SentencePieceModel::Kind::characters)
+        b_.added_normalized().add({unmarked(piece.text), id, false});
       how_.text.untouched.emplace_back(piece.text);
     }
   }

@@ -134,6 +134,33 @@ TEST_CASE("sentencepiece: what the normaliser and the trainer say") {
   CHECK_THROWS_WITH_AS(load(model({.charsmap = "x"})), doctest::Contains("character map of 1 bytes"), Error);
 }
 
+// Ids and texts as sentencepiece 0.2.3 gives them for the same models.
+TEST_CASE("sentencepiece: unigram, characters, words") {
+  const auto check = [](const Spec& spec, const char* text, const Ids& ids, const char* decoded) {
+    CAPTURE(std::string(text));
+    CAPTURE(spec.model_type);
+    const auto t = load(model(spec));
+    CHECK(t->encode(text, kPlain) == ids);
+    CHECK(t->decode(ids) == decoded);
+    StreamDecoder stream(t);
+    std::string streamed;
+    for (const int32_t id : ids) streamed += stream.feed(id);
+    CHECK(streamed + stream.flush() == decoded);
+  };
+  const Spec unigram{.model_type = 1}, without_bytes{.model_type = 1, .byte_fallback = false};
+  check(unigram, "abab", {kSpaceAb, kAb}, "abab");
+  check(unigram, "a[tool]b", {kSpaceA, kTool, kB}, "a[tool]b");
+  check(unigram, "a\xc3\xa9z", {kSpaceA, 3 + 0xc3, 3 + 0xa9, 3 + 'z'}, "a\xc3\xa9z");
+  check(unigram, "  a  ab ", {kSpaceA, kSpaceAb}, "a ab");
+  check(without_bytes, "ab ab xy zz", {kSpaceAb, kSpaceAb, kSpace, 0, kSpace, 0}, "ab ab  \u2047   \u2047 ");
+  const Spec characters{.model_type = 4}, words{.model_type = 3, .byte_fallback = false};
+  check(characters, "a[tool]b", {kSpace, kA, kTool, kB}, "a[tool]b");
+  check(characters, "ab xy", {kSpace, kA, kB, kSpace, 3 + 'x', 3 + 'y'}, "ab xy");
+  check(words, "ab ab xy zz", {kSpaceAb, kSpaceAb, 0}, "ab ab \u2047 ");
+  check(words, "a[tool]b", {0}, " \u2047 ");
+  CHECK_THROWS_WITH_AS(load(model({.model_type = 3})), doctest::Contains("byte_fallback"), Error);
+}
+
 TEST_CASE("sentencepiece: tokenizer_config.json adds tokens and says what goes around a text") {
   const auto t = load(model(), R"({"add_bos_token": false, "add_eos_token": true, "eos_token": {"content": "<|end|>"},
     "added_tokens_decoder": {"300": {"content": "<|end|>", "special": true}, "1": {"content": "<s>", "special": true}}})");
