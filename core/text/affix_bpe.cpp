@@ -1,6 +1,8 @@
 #include "text/affix_bpe.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 #include "base/error.hpp"
 #include "text/unicode.hpp"
@@ -69,36 +71,34 @@ std::vector<int32_t> AffixBpe::cut(const Vocabulary& vocabulary, std::string_vie
   return ids;
 }
 
-bool AffixBpe::candidate(const Symbols& symbols, uint32_t left, Candidate& out) const {
-  if (left == kNone || symbols.next[left] == kNone) return false;
-  const int32_t left_id = symbols.ids[left], right_id = symbols.ids[symbols.next[left]];
-  const auto merge = merges_.find(pair_of(left_id, right_id));
-  if (merge == merges_.end()) return false;
-  out = {merge->second.rank, left, merge->second.id, left_id, right_id};
-  return true;
+const AffixBpe::Merge* AffixBpe::merge_at(const Symbols& symbols, uint32_t left) const {
+  if (left == kNone || symbols.ids[left] < 0 || symbols.next[left] == kNone) return nullptr;
+  const auto merge = merges_.find(pair_of(symbols.ids[left], symbols.ids[symbols.next[left]]));
+  return merge == merges_.end() ? nullptr : &merge->second;
 }
 
 void AffixBpe::merge(std::vector<int32_t> ids, std::vector<int32_t>& out) const {
   Symbols symbols(std::move(ids));
-  const auto later = [](const Candidate& a, const Candidate& b) {
-    return a.rank != b.rank ? a.rank > b.rank : a.left > b.left;
+  std::vector<uint64_t> heap;  // rank and place of the left symbol: the least first
+  const auto key = [&](uint32_t left) {
+    const Merge* merge = merge_at(symbols, left);
+    return merge ? std::optional(uint64_t{merge->rank} << 32 | left) : std::nullopt;
   };
-  std::vector<Candidate> heap;
-  Candidate c{};
   for (uint32_t i = 0; i < symbols.ids.size(); ++i)
-    if (candidate(symbols, i, c)) heap.push_back(c);
-  std::ranges::make_heap(heap, later);
+    if (const auto k = key(i)) heap.push_back(*k);
+  std::ranges::make_heap(heap, std::greater());
   while (!heap.empty()) {
-    std::ranges::pop_heap(heap, later);
-    c = heap.back();
+    std::ranges::pop_heap(heap, std::greater());
+    const auto rank = static_cast<uint32_t>(heap.back() >> 32), left = static_cast<uint32_t>(heap.back());
     heap.pop_back();
-    const uint32_t right = symbols.ids[c.left] == c.left_id ? symbols.next[c.left] : kNone;
-    if (right == kNone || symbols.ids[right] != c.right_id) continue;
-    symbols.join(c.left, c.id);
-    for (const uint32_t left : {symbols.previous[c.left], c.left}) {
-      if (!candidate(symbols, left, c)) continue;
-      heap.push_back(c);
-      std::ranges::push_heap(heap, later);
+    const Merge* merge = merge_at(symbols, left);
+    if (!merge || merge->rank != rank) continue;
+    symbols.join(left, merge->id);
+    for (const uint32_t changed : {symbols.previous[left], left}) {
+      const auto k = key(changed);
+      if (!k) continue;
+      heap.push_back(*k);
+      std::ranges::push_heap(heap, std::greater());
     }
   }
   for (uint32_t i = 0; i != kNone; i = symbols.next[i]) out.push_back(symbols.ids[i]);

@@ -32,14 +32,10 @@ class AffixBpe final : public TokenModel {
     uint32_t rank;
     int32_t id;
   };
-  struct Candidate {
-    uint32_t rank, left;
-    int32_t id, left_id, right_id;
-  };
   struct Symbols;
   bool cut_into_bytes(std::string_view character, std::vector<int32_t>& out) const;
   std::vector<int32_t> cut(const Vocabulary& vocabulary, std::string_view word) const;
-  bool candidate(const Symbols& symbols, uint32_t left, Candidate& out) const;
+  const Merge* merge_at(const Symbols& symbols, uint32_t left) const;
   void merge(std::vector<int32_t> ids, std::vector<int32_t>& out) const;
 
   Options options_;

@@ -175,12 +175,16 @@ namespace {
 
 // Runs of marks in their canonical order. utf8proc sorts them too, but in quadratic time unless they are sorted.
 void order_marks(std::vector<utf8proc_int32_t>& codes) {
-  const auto order = [](utf8proc_int32_t code) { return utf8proc_get_property(code)->combining_class; };
-  for (size_t i = 0, end = 0; i < codes.size(); i = end + 1) {
-    for (end = i; end < codes.size() && order(codes[end]) != 0;) ++end;
-    if (end > i + 1)
-      std::ranges::stable_sort(codes.begin() + static_cast<std::ptrdiff_t>(i),
-                               codes.begin() + static_cast<std::ptrdiff_t>(end), {}, order);
+  const auto order = [](utf8proc_int32_t code) {
+    return static_cast<uint64_t>(utf8proc_get_property(code)->combining_class);
+  };
+  std::vector<uint64_t> keys;  // class, place and code point
+  for (size_t i = 0; i < codes.size(); ++i) {
+    const size_t begin = i;
+    for (keys.clear(); i < codes.size() && order(codes[i]) != 0; ++i)
+      keys.push_back(order(codes[i]) << 56 | uint64_t{keys.size()} << 24 | static_cast<uint32_t>(codes[i]));
+    std::ranges::sort(keys);
+    for (size_t k = 0; k < keys.size(); ++k) codes[begin + k] = static_cast<utf8proc_int32_t>(keys[k] & 0xffffff);
   }
 }
 
