@@ -64,6 +64,19 @@ std::string Text::render(const Value& messages, const RenderOptions& options) co
   return template_->render(messages, options.tools.value_or(Value()), o);
 }
 
+std::string Text::template_source(const Value& tools) const {
+  if (!has_chat_template()) return {};
+  const std::string* source = tools.is_array() && !tools.as_array().empty() ? template_->source("tool_use") : nullptr;
+  if (!source) source = template_->source();
+  return source ? *source : std::string();
+}
+
+// Markers are often special tokens, so all of them are spelled.
+output::Message Text::message(std::span<const int32_t> answer, const Value& tools, std::string_view prompt) const {
+  output::ParserOptions options{.tools = tools, .prompt = std::string(prompt)};
+  return output::parse_output(template_source(tools), decode(answer), options);
+}
+
 // The template spells its special tokens itself, bos included.
 std::vector<int32_t> Text::render_ids(const Value& messages, const RenderOptions& options) const {
   return encode(render(messages, options), {.add_special = false, .parse_special = true});

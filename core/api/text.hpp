@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/value.hpp"
+#include "text/output/parser.hpp"
 #include "text/tokenizer.hpp"
 
 namespace tenon {
@@ -43,6 +44,11 @@ class Text {
   std::string render(const Value& messages, const RenderOptions& options) const;
   /// `render` in ids.
   std::vector<int32_t> render_ids(const Value& messages, const RenderOptions& options) const;
+
+  /// The template that a conversation with these tools is rendered by; empty when there is none.
+  std::string template_source(const Value& tools) const;
+  /// An answer taken apart by the formats that the template mentions. `prompt`: what it continues, as text.
+  output::Message message(std::span<const int32_t> answer, const Value& tools, std::string_view prompt) const;
 
   std::shared_ptr<const Tokenizer> tokenizer() const { return tokenizer_; }
 

@@ -86,7 +86,7 @@ class Chat {
       write_out(json ? to_json(answers_value({got}, model_, false)) + "\n" : "\n");
       flush_out();
       if (reader_.is_terminal()) print_speed(got);
-      add("assistant", got.text);
+      messages_.push_back(model_.text().message(got.ids, {}, model_.text().render(Value(messages_), {})).to_value());
     } catch (const Error& e) {  // a conversation that grew too long, a template that refuses it
       messages_.pop_back();
       if (!reader_.is_terminal()) throw;

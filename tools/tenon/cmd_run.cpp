@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <memory>
+#include <optional>
 
 #include "commands.hpp"
 #include "constraint.hpp"
@@ -25,7 +26,7 @@ void on_interrupt(int) {
 
 struct RunOptions {
   ModelOptions model;
-  std::string prompt_word, prompt_flag, tokens;
+  std::string prompt_word, prompt_flag, tokens, messages, tools;
   SamplingOptions sampling;
   ConstraintOptions constraint;
   int32_t logprobs = 0, answers = 1;
@@ -36,9 +37,12 @@ struct RunOptions {
 };
 
 void check(const RunOptions& o) {
-  const int prompts = o.given("PROMPT") + o.given("-p") + o.given("--tokens");
-  if (prompts == 0) fail(ErrorCode::usage, "[run] no prompt: PROMPT, -p TEXT (- for standard input) or --tokens IDS");
-  if (prompts > 1) fail(ErrorCode::usage, "[run] more than one of PROMPT, -p and --tokens");
+  const int prompts = o.given("PROMPT") + o.given("-p") + o.given("--tokens") + o.given("--messages");
+  if (prompts == 0)
+    fail(ErrorCode::usage, "[run] no prompt: PROMPT, -p TEXT (- for standard input), --messages FILE or --tokens IDS");
+  if (prompts > 1) fail(ErrorCode::usage, "[run] more than one of PROMPT, -p, --messages and --tokens");
+  if (o.raw && o.given("--messages"))
+    fail(ErrorCode::usage, "[run] --messages need the chat template, --raw is without");
   if (o.ids && o.model.plugins.json) fail(ErrorCode::usage, "[run] --ids and --json exclude each other");
   if (o.given("--logprobs") && !o.model.plugins.json) fail(ErrorCode::usage, "[run] --logprobs is for --json only");
 }
@@ -55,14 +59,57 @@ void finish_text(const api::Generation& g) {
   print_speed(g);
 }
 
+Value tools_of(const RunOptions& o) { return o.given("--tools") ? read_json(o.tools) : Value(); }
+
+/// The conversation, or nothing where the prompt is text or ids as they are.
+std::optional<Value> conversation(const RunOptions& o, api::Model& model, const std::string& text) {
+  if (o.given("--messages")) return read_json(o.messages);
+  if (o.given("--tokens") || o.raw || !model.text().has_chat_template()) return std::nullopt;
+  return Value(Value::Array{Value(Value::Object{{"role", "user"}, {"content", text}})});
+}
+
+/// The answers' value, with the message that a chat template's formats make of each.
+Value with_messages(const RunOptions& o, const std::vector<api::Generation>& answers, api::Model& model,
+                    const std::optional<Value>& messages, const Value& tools) {
+  Value out = answers_value(answers, model, o.given("--logprobs"));
+  if (!messages) return out;
+  api::RenderOptions render;
+  if (!tools.is_null()) render.tools = tools;
+  const std::string prompt = model.text().render(*messages, render);
+  Value::Object fields = out.as_object();
+  const auto message = [&](const api::Generation& g) { return model.text().message(g.ids, tools, prompt).to_value(); };
+  if (answers.size() == 1) {
+    fields.emplace_back("message", message(answers.front()));
+    return Value(std::move(fields));
+  }
+  for (auto& [key, value] : fields) {
+    if (key != "choices") continue;
+    Value::Array choices;
+    for (size_t i = 0; i < answers.size(); ++i) {
+      Value::Object choice = value.as_array()[i].as_object();
+      choice.emplace_back("message", message(answers[i]));
+      choices.emplace_back(std::move(choice));
+    }
+    value = Value(std::move(choices));
+  }
+  return Value(std::move(fields));
+}
+
 int run(const RunOptions& o) {
   check(o);
   std::vector<int32_t> prompt;
   if (o.given("--tokens")) prompt = parse_ids(o.tokens, "--tokens");
-  const std::string text = prompt.empty() ? prompt_text(o) : std::string();
+  const std::string text = o.given("--tokens") || o.given("--messages") ? std::string() : prompt_text(o);
   auto grammar = o.constraint.read();  // before a long load
   api::Model model = load_model(o.model);
-  if (prompt.empty()) prompt = model.prompt_ids(text, o.raw);
+  const Value tools = tools_of(o);
+  const std::optional<Value> messages = conversation(o, model, text);
+  api::RenderOptions render;
+  if (!tools.is_null()) render.tools = tools;
+  if (messages)
+    prompt = model.text().render_ids(*messages, render);
+  else if (prompt.empty())
+    prompt = model.prompt_ids(text, o.raw);
 
   const bool stream = !o.ids && !o.model.plugins.json && o.answers == 1;
   api::GenerateOptions g;
@@ -83,7 +130,7 @@ int run(const RunOptions& o) {
   std::signal(SIGINT, SIG_DFL);
 
   if (o.model.plugins.json)
-    write_out(to_json(answers_value(answers, model, o.given("--logprobs"))) + "\n");
+    write_out(to_json(with_messages(o, answers, model, messages, tools)) + "\n");
   else if (stream)
     finish_text(answers.front());
   else
@@ -100,6 +147,8 @@ void add_run(CLI::App& app, Commands& commands) {
   add_model_options(*c, o->model);
   c->add_option("PROMPT", o->prompt_word, "The prompt; - reads standard input");
   c->add_option("-p,--prompt", o->prompt_flag, "The prompt; - reads standard input")->type_name("TEXT");
+  c->add_option("--messages", o->messages, "The prompt as JSON array of messages")->type_name("FILE");
+  c->add_option("--tools", o->tools, "JSON array of tool definitions")->type_name("FILE");
   c->add_option("--tokens", o->tokens, "The prompt as ids, untouched")->type_name("1,2,3");
   add_sampling_options(*c, o->sampling);
   add_constraint_options(*c, o->constraint);

@@ -25,6 +25,7 @@ void add_tokenize(CLI::App& app, Commands& commands);
 void add_detokenize(CLI::App& app, Commands& commands);
 void add_render(CLI::App& app, Commands& commands);
 void add_grammar(CLI::App& app, Commands& commands);
+void add_parse(CLI::App& app, Commands& commands);
 void add_plugin(CLI::App& app, Commands& commands);
 /// `completion` and `man`, written from the table of all commands.
 void add_manual(CLI::App& app, Commands& commands);

@@ -34,7 +34,7 @@ static int run(int argc, char** argv) {
   app.require_subcommand(1);
   Commands commands;
   for (auto add : {add_run, add_chat, add_list, add_inspect, add_tokenize, add_detokenize, add_render, add_logits,
-                   add_perplexity, add_embed, add_bench, add_grammar, add_plugin, add_doctor, add_manual})
+                   add_perplexity, add_embed, add_bench, add_grammar, add_parse, add_plugin, add_doctor, add_manual})
     add(app, commands);
   try {
     app.parse(argc, argv);

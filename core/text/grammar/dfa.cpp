@@ -178,21 +178,66 @@ uint64_t count_words(const Dfa& dfa, uint64_t limit) {
   return done < dfa.size() ? limit : words;
 }
 
-std::vector<std::string> some_words(const Dfa& dfa, size_t limit) {
-  constexpr size_t kMaxOpen = size_t{1} << 16;
-  std::vector<std::string> out;
-  std::vector<std::pair<std::string, uint32_t>> level;
-  if (!dfa.empty()) level.emplace_back("", dfa.start());
-  while (!level.empty() && out.size() < limit) {
-    std::vector<std::pair<std::string, uint32_t>> next;
-    for (const auto& [word, state] : level) {
-      if (dfa.accepts(state) && out.size() < limit) out.push_back(word);
-      for (int b = 0; b < 256 && next.size() < kMaxOpen; ++b)
-        if (const uint32_t t = dfa.next(state, static_cast<uint8_t>(b)); t != Dfa::kDead)
-          next.emplace_back(word + static_cast<char>(b), t);
-    }
+namespace {
+
+/// By state: how many bytes the nearest ending is away.
+std::vector<uint32_t> distances(const Dfa& dfa) {
+  std::vector<std::vector<uint32_t>> before(dfa.size());
+  std::vector<uint32_t> out(dfa.size(), UINT32_MAX), level;
+  for (uint32_t s = 0; s < dfa.size(); ++s) {
+    for_each_run(dfa, s, [&](uint8_t, uint8_t, uint32_t next) { before[next].push_back(s); });
+    if (dfa.accepts(s)) out[s] = 0, level.push_back(s);
+  }
+  for (uint32_t distance = 1; !level.empty(); ++distance) {
+    std::vector<uint32_t> next;
+    for (uint32_t t : level)
+      for (uint32_t s : before[t])
+        if (out[s] == UINT32_MAX) out[s] = distance, next.push_back(s);
     level = std::move(next);
   }
+  return out;
+}
+
+/// Adds words of one length, as far as the steps suffice.
+class WordsOfLength {
+ public:
+  WordsOfLength(const Dfa& dfa, const std::vector<uint32_t>& distances, size_t limit, std::vector<std::string>& out)
+      : dfa_(dfa), distances_(distances), limit_(limit), out_(out) {}
+  bool run(uint32_t state, uint32_t left) {
+    if (left == 0) {
+      if (dfa_.accepts(state)) out_.push_back(word_);
+      return out_.size() < limit_;
+    }
+    for (int b = 0; b < 256; ++b) {
+      const uint32_t next = dfa_.next(state, static_cast<uint8_t>(b));
+      if (next == Dfa::kDead || distances_[next] > left - 1) continue;
+      if (steps_-- == 0) return false;
+      word_ += static_cast<char>(b);
+      const bool more = run(next, left - 1);
+      word_.pop_back();
+      if (!more) return false;
+    }
+    return true;
+  }
+
+ private:
+  const Dfa& dfa_;
+  const std::vector<uint32_t>& distances_;
+  size_t limit_, steps_ = 100000;
+  std::vector<std::string>& out_;
+  std::string word_;
+};
+
+}  // namespace
+
+std::vector<std::string> some_words(const Dfa& dfa, size_t limit) {
+  constexpr uint32_t kLongest = 4096;
+  std::vector<std::string> out;
+  if (dfa.empty() || limit == 0) return out;
+  const std::vector<uint32_t> away = distances(dfa);
+  WordsOfLength words(dfa, away, limit, out);
+  for (uint32_t length = away[dfa.start()]; length < std::min(dfa.size() + 1, kLongest); ++length)
+    if (!words.run(dfa.start(), length)) break;
   return out;
 }
 

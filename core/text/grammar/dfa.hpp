@@ -63,7 +63,7 @@ bool same_language(const Dfa& a, const Dfa& b);
 bool accepts(const Dfa& dfa, std::string_view word);
 /// Number of words, at most `limit`; `limit` also when there are more or infinitely many.
 uint64_t count_words(const Dfa& dfa, uint64_t limit);
-/// Up to `limit` words in shortlex order.
+/// Up to `limit` words in shortlex order, none longer than the automaton has states; fewer where that takes long.
 std::vector<std::string> some_words(const Dfa& dfa, size_t limit);
 
 /// Several disjoint languages in one automaton, which says at each of its ends whose word was read.

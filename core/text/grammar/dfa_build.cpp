@@ -11,7 +11,7 @@
 namespace tenon::grammar {
 namespace {
 
-constexpr size_t kMaxWork = size_t{1} << 25;  // table entries, edges followed
+constexpr size_t kMaxWork = size_t{1} << 23;  // table entries, edges followed
 
 }  // namespace
 
@@ -125,7 +125,7 @@ Dfa DfaBuilder::finish_as_is() && {
 }
 
 uint32_t Nfa::add_state() {
-  if (states_.size() >= kMaxWork / 64) fail(ErrorCode::capacity, "[grammar] more than {} places", states_.size());
+  if (states_.size() >= kMaxWork / 16) fail(ErrorCode::capacity, "[grammar] more than {} places", states_.size());
   states_.emplace_back();
   return size() - 1;
 }
