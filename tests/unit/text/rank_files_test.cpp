@@ -96,6 +96,47 @@ TEST_CASE("neighbours merge by the rank of what they make, whole words at once")
   CHECK(t->encode("", {}).empty());
 }
 
+TEST_CASE("words of every length merge alike") {
+  const auto t = bare(rank_file());
+  // As it is defined: the lowest rank anywhere, the leftmost of equals.
+  const auto plainly = [&](const std::string& word) {
+    std::vector<std::string> parts;
+    for (const char c : word) parts.emplace_back(1, c);
+    for (;;) {
+      size_t best = parts.size();
+      int32_t rank = kRanks;
+      for (size_t i = 0; i + 1 < parts.size(); ++i) {
+        const int32_t id = t->token_to_id(parts[i] + parts[i + 1]).value_or(kRanks);
+        if (id < rank) rank = id, best = i;
+      }
+      if (best == parts.size()) break;
+      parts[best] += parts[best + 1];
+      parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+    }
+    Ids ids;
+    for (const std::string& part : parts) ids.push_back(*t->token_to_id(part));
+    return ids;
+  };
+  uint32_t seed = 1;
+  for (const size_t length : {5u, 60u, 64u, 65u, 70u, 500u}) {
+    std::string word;
+    while (word.size() < length) word += static_cast<char>('a' + ((seed = seed * 1664525 + 1013904223) >> 16) % 4);
+    CAPTURE(word);
+    const Ids wanted = plainly(word);
+    CHECK(t->encode(word, {}) == wanted);
+    // The same word again and again, apart by what merges with nothing, is one long word of letters.
+    std::string many;
+    Ids all;
+    while (many.size() < 40'000) {
+      many += word + "z";
+      all.insert(all.end(), wanted.begin(), wanted.end());
+      all.push_back('z');
+    }
+    CHECK(t->encode(many, {}) == all);
+  }
+  CHECK(t->encode(std::string(1 << 20, 'a'), {}) == Ids(1 << 19, kAa));
+}
+
 TEST_CASE("a tiktoken file alone wants its pattern, and takes special tokens and NFC") {
   const Folder folder;
   const fs::path file = folder.write("x.tiktoken", rank_file());
