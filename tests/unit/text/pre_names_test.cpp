@@ -44,6 +44,26 @@ TEST_CASE("a script in a pattern means its own characters alone") {
   CHECK_THROWS_AS(Pattern(R"(\p{Nonsense})"), Error);
 }
 
+TEST_CASE("long runs hit no limit and lose nothing") {
+  static constexpr const char* kNames[] = {
+#define PRE(NAME, ...) NAME,
+#include "text/pre_names.def"
+#undef PRE
+  };
+  for (const std::string_view unit : {"a", " ", "1", "\n", "\xc3\xa9", "a b"}) {
+    std::string text;
+    while (text.size() < 30'000) text += unit;
+    for (const std::string& run : {text, text + "x"})
+      for (const char* name : kNames) {
+        CAPTURE(name);
+        CAPTURE(unit);
+        std::string all;
+        for (const std::string& piece : cut(name, run)) all += piece;
+        CHECK(all == run);
+      }
+  }
+}
+
 TEST_CASE("each family cuts in its own way") {
   CHECK(cut("gpt-2", "I'LL go 1234  x") == Strings{"I", "'", "LL", " go", " 1234", " ", " x"});
   CHECK(cut("starcoder", "ab 12") == Strings{"ab", " ", "1", "2"});
