@@ -14,6 +14,7 @@ namespace tenon {
 namespace {
 
 constexpr const char* kPlace = "normalizer";
+constexpr size_t kMaxText = size_t{1} << 30;
 
 Normalizer::Step replace_of(const Value& json) {
   return [pattern = json_pattern(json, kPlace), content = json_string(json, "content", kPlace)](std::string_view text,
@@ -46,6 +47,12 @@ std::string Normalizer::operator()(std::string_view text, bool& at_start) const 
   std::string out(text);
   for (const auto& step : steps_) out = step(out, at_start);
   return out;
+}
+
+void Normalizer::add_step(Step step) {
+  constexpr size_t kMaxSteps = 64;
+  if (steps_.size() == kMaxSteps) fail(ErrorCode::bad_model, "[normalizer] more than {} steps", kMaxSteps);
+  steps_.push_back(std::move(step));
 }
 
 Normalizer Normalizer::from_json(const Value& json) {
@@ -94,6 +101,8 @@ void Normalizer::append(const Value& json, int depth) {
                  std::string_view s, bool& at_start) { return rewrites::strip(s, left, right, at_start); });
   } else if (type == "Prepend") {
     add([prefix = json_string(json, "prepend", kPlace)](std::string_view s) {
+      if (prefix.size() + s.size() > kMaxText)
+        fail(ErrorCode::capacity, "[normalizer] text exceeds {} bytes", kMaxText);
       return s.empty() ? std::string() : prefix + std::string(s);
     });
   } else if (type == "Replace") {

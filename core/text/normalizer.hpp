@@ -19,10 +19,11 @@ class Normalizer {
   Normalizer() = default;
   /// The "normalizer" member of tokenizer.json, null included. Error{unsupported} names a type that is not known.
   static Normalizer from_json(const Value& json);
+  /// Error{bad_model} above 64 steps.
   void add(Rewrite rewrite) {
-    steps_.push_back([rewrite = std::move(rewrite)](std::string_view text, bool&) { return rewrite(text); });
+    add_step([rewrite = std::move(rewrite)](std::string_view text, bool&) { return rewrite(text); });
   }
-  void add_step(Step step) { steps_.push_back(std::move(step)); }
+  void add_step(Step step);
   bool empty() const { return steps_.empty(); }
   std::string operator()(std::string_view text) const;
   std::string operator()(std::string_view text, bool& at_start) const;

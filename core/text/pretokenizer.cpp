@@ -92,10 +92,16 @@ PreTokenizer PreTokenizer::from_pre_name(std::string_view name) {
   return p;
 }
 
+void PreTokenizer::add_step(Step step) {
+  constexpr size_t kMaxSteps = 64;
+  if (steps_.size() == kMaxSteps) fail(ErrorCode::bad_model, "[pre_tokenizer] more than {} steps", kMaxSteps);
+  steps_.push_back(std::move(step));
+}
+
 void PreTokenizer::add_digit_groups(DigitGroups how) {
   Step step;
   step.rewrite = [how](bool, std::string_view piece, Words& out) { split_digits(piece, how, out.pieces); };
-  steps_.push_back(std::move(step));
+  add_step(std::move(step));
 }
 
 void PreTokenizer::add_split(Pattern pattern, Behavior behavior, bool invert) {
@@ -103,7 +109,7 @@ void PreTokenizer::add_split(Pattern pattern, Behavior behavior, bool invert) {
   step.pattern = std::move(pattern);
   step.behavior = behavior;
   step.invert = invert;
-  steps_.push_back(std::move(step));
+  add_step(std::move(step));
 }
 
 void PreTokenizer::split(const Step& step, std::string_view piece, std::vector<std::string_view>& out) {
@@ -174,7 +180,7 @@ void PreTokenizer::append_byte_level(const Value& json) {
       if (!piece.empty() && piece[0] == ' ') return out.pieces.push_back(piece);
       out.pieces.push_back(out.owned.emplace_back(" " + std::string(piece)));
     };
-    steps_.push_back(std::move(step));
+    add_step(std::move(step));
   }
   if (json_bool(json, "use_regex", true)) add_split(Pattern(kWordSplit), Behavior::isolated);
   if (bytes_ == Bytes::spelled) {
@@ -182,7 +188,7 @@ void PreTokenizer::append_byte_level(const Value& json) {
     step.rewrite = [](bool, std::string_view piece, Words& out) {
       out.pieces.push_back(out.owned.emplace_back(rewrites::spell(piece)));
     };
-    steps_.push_back(std::move(step));
+    add_step(std::move(step));
   }
   last_byte_level_ = steps_.size();
 }
@@ -201,7 +207,7 @@ void PreTokenizer::append_metaspace(const Value& json) {
     if (wanted && text.compare(0, mark.size(), mark) != 0) text = mark + text;
     out.pieces.push_back(out.owned.emplace_back(std::move(text)));
   };
-  steps_.push_back(std::move(step));
+  add_step(std::move(step));
   if (json_bool(json, "split", true)) add_split(Pattern::literal(mark), Behavior::merged_with_next);
 }
 
@@ -227,7 +233,7 @@ void PreTokenizer::append_fixed_length(const Value& json) {
       out.pieces.push_back(piece.substr(begin, at - begin));
     }
   };
-  steps_.push_back(std::move(step));
+  add_step(std::move(step));
 }
 
 void PreTokenizer::append(const Value& json, int depth) {

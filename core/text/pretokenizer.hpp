@@ -47,6 +47,7 @@ class PreTokenizer {
     bool invert = false;
     std::function<void(bool first, std::string_view piece, Words& out)> rewrite;
   };
+  void add_step(Step step);
   void append(const Value& json, int depth);
   void append_byte_level(const Value& json);
   void append_metaspace(const Value& json);

@@ -51,6 +51,12 @@ TokenDecoder TokenDecoder::from_json(const Value& json) {
   return decoder;
 }
 
+void TokenDecoder::add(Maker maker) {
+  constexpr size_t kMaxSteps = 64;
+  if (makers_.size() == kMaxSteps) fail(ErrorCode::bad_model, "[decoder] more than {} steps", kMaxSteps);
+  makers_.push_back(std::move(maker));
+}
+
 void TokenDecoder::append(const Value& json, int depth) {
   if (depth > 16) fail(ErrorCode::bad_model, "[decoder] nested deeper than 16");
   const std::string type = json_string(json, "type", kPlace);

@@ -34,7 +34,8 @@ class TokenDecoder {
   /// The "decoder" member of tokenizer.json; null joins the tokens with spaces. Error{unsupported} names a type that is
   /// not known.
   static TokenDecoder from_json(const Value& json);
-  void add(Maker maker) { makers_.push_back(std::move(maker)); }
+  /// Error{bad_model} above 64 steps.
+  void add(Maker maker);
   /// True when tokens are their own text.
   bool empty() const { return makers_.empty(); }
 

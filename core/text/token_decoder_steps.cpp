@@ -1,6 +1,7 @@
 // The steps that decoders are made of, as Hugging Face's tokenizers defines them; bytes that are no UTF-8 stay.
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "text/text_replace.hpp"
 #include "text/token_decoder.hpp"
 #include "text/vocabulary.hpp"
@@ -8,6 +9,8 @@
 namespace tenon::decoder_steps {
 
 namespace {
+
+constexpr size_t kMaxToken = size_t{1} << 26;
 
 using Part = DecoderStep::Part;
 using Parts = DecoderStep::Parts;
@@ -107,8 +110,11 @@ class ReplaceText final : public DecoderStep {
     held_ += part.text;
     std::string done;
     size_t at = 0;
-    for (size_t found; (found = held_.find(text_, at)) != std::string::npos; at = found + text_.size())
+    for (size_t found; (found = held_.find(text_, at)) != std::string::npos; at = found + text_.size()) {
       done.append(held_, at, found - at) += content_;
+      if (done.size() > kMaxToken)
+        fail(ErrorCode::bad_model, "[decoder] a token becomes more than {} bytes", kMaxToken);
+    }
     const size_t keep = part.ends ? 0 : tail(at);
     done.append(held_, at, held_.size() - at - keep);
     held_.erase(0, held_.size() - keep);

@@ -176,6 +176,15 @@ TEST_CASE("tokenizer.json: what is not known or broken is named") {
     CHECK_THROWS_AS(
         with("normalizer", (std::string(R"({"type": "Precompiled", "precompiled_charsmap": ")") + map + "\"}").c_str()),
         Error);
+  std::string many = R"({"type": "NFC"})";
+  for (int i = 0; i < 64; ++i) many += R"(, {"type": "NFC"})";
+  CHECK_THROWS_WITH_AS(with("normalizer", (R"({"type": "Sequence", "normalizers": [)" + many + "]}").c_str()),
+                       doctest::Contains("more than 64 steps"), Error);
+  std::string doubled = R"({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"})";
+  for (int i = 0; i < 5; ++i) doubled += ", " + doubled;
+  CHECK_THROWS_WITH_AS(load(R"({"decoder": {"type": "Sequence", "decoders": [)" + doubled +
+                            R"(]}, "model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0}}})"),
+                       doctest::Contains("a token becomes more than"), Error);
   const auto none = model(R"({"type": "Unigram", "unk_id": null, "vocab": [["a", 0.0]]})");
   CHECK_THROWS_AS(none->encode("ab", kPlain), Error);
 }
