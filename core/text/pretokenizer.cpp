@@ -8,6 +8,7 @@
 #include "text/json_fields.hpp"
 #include "text/rewrites.hpp"
 #include "text/unicode.hpp"
+#include "text/unicode_classes.hpp"
 
 namespace tenon {
 
@@ -15,7 +16,6 @@ namespace {
 
 constexpr const char* kWordSplit =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";  // ByteLevel's own
-constexpr const char* kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
 // \w of Rust's regex crate, which Whitespace is written in: alphabetic, marks, decimals, connectors, joiners.
 #define TENON_RUST_WORD                                                                           \
   R"(\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-)" \
@@ -254,14 +254,14 @@ void PreTokenizer::append(const Value& json, int depth) {
     add_split(Pattern(R"(\p{N})"),
               json_bool(json, "individual_digits", false) ? Behavior::isolated : Behavior::contiguous);
   } else if (type == "Punctuation") {
-    add_split(Pattern(kPunctuation), behavior("Isolated"));
+    add_split(Pattern(punctuation_expression()), behavior("Isolated"));
   } else if (type == "Whitespace") {
     add_split(Pattern(kRustWords), Behavior::removed, true);
   } else if (type == "WhitespaceSplit") {
     add_split(Pattern(R"(\s)"), Behavior::removed);
   } else if (type == "BertPreTokenizer") {
     add_split(Pattern(R"(\s)"), Behavior::removed);
-    add_split(Pattern(kPunctuation), Behavior::isolated);
+    add_split(Pattern(punctuation_expression()), Behavior::isolated);
   } else if (type == "Metaspace") {
     append_metaspace(json);
   } else if (type == "CharDelimiterSplit" || type == "Delimiter") {

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "text/unicode.hpp"
+#include "text/unicode_classes.hpp"
 #include "text/vocabulary.hpp"
 
 namespace tenon::rewrites {
@@ -32,10 +33,7 @@ std::string each_character(std::string_view text, bool& at_start, Function funct
   return out;
 }
 
-bool is_control(int32_t code) {
-  const auto category = utf8proc_category(code);
-  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CO;
-}
+bool is_control(int32_t code) { return in_class(code, UnicodeClass::control); }
 
 bool is_ideograph(int32_t code) {
   static constexpr std::pair<int32_t, int32_t> kBlocks[] = {{0x4e00, 0x9fff},   {0x3400, 0x4dbf},   {0x20000, 0x2a6df},
@@ -63,12 +61,11 @@ std::string clean_text(std::string_view text, bool& at_start) {
 }
 
 std::string without_nonspacing_marks(std::string_view text, bool& at_start) {
-  return each_character(text, at_start,
-                        [](int32_t c) { return utf8proc_category(c) == UTF8PROC_CATEGORY_MN ? kDrop : c; });
+  return each_character(text, at_start, [](int32_t c) { return in_class(c, UnicodeClass::nonspacing) ? kDrop : c; });
 }
 
 std::string without_marks(std::string_view text, bool& at_start) {
-  return each_character(text, at_start, [](int32_t c) { return unicode::is_mark(c) ? kDrop : c; });
+  return each_character(text, at_start, [](int32_t c) { return in_class(c, UnicodeClass::mark) ? kDrop : c; });
 }
 
 std::string nmt(std::string_view text, bool& at_start) { return each_character(text, at_start, nmt_of); }
