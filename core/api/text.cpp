@@ -56,12 +56,20 @@ std::string Text::decode(std::span<const int32_t> ids, bool skip_special) const 
   return tokenizer_->decode(ids, skip_special);
 }
 
-std::string Text::render(const Value& messages, const RenderOptions& options) const {
+MarkedText Text::render_marked(const Value& messages, const RenderOptions& options) const {
+  if (!template_) fail(ErrorCode::unsupported, "[render] a vocabulary alone has no chat template");
   tenon::RenderOptions o;
   o.add_generation_prompt = options.generation_prompt;
   o.now = time_of(options.now);
-  if (!template_) fail(ErrorCode::unsupported, "[render] a vocabulary alone has no chat template");
-  return template_->render(messages, options.tools.value_or(Value()), o);
+  o.template_name = options.template_name;
+  o.template_source = options.template_source;
+  o.documents = options.documents;
+  if (options.kwargs.is_object()) o.extra = options.kwargs;
+  return template_->render_marked(messages, options.tools.value_or(Value()), o);
+}
+
+std::string Text::render(const Value& messages, const RenderOptions& options) const {
+  return render_marked(messages, options).text;
 }
 
 std::string Text::template_source(const Value& tools) const {
@@ -77,9 +85,13 @@ output::Message Text::message(std::span<const int32_t> answer, const Value& tool
   return output::parse_output(template_source(tools), decode(answer), options);
 }
 
-// The template spells its special tokens itself, bos included.
 std::vector<int32_t> Text::render_ids(const Value& messages, const RenderOptions& options) const {
-  return encode(render(messages, options), {.add_special = false, .parse_special = true});
+  const MarkedText prompt = render_marked(messages, options);
+  std::vector<int32_t> ids =
+      encode(prompt.text, {.add_special = false, .parse_special = true, .special_within = &prompt.trusted});
+  if (tokenizer_->add_bos() && (ids.empty() || ids.front() != *tokenizer_->bos_id()))
+    ids.insert(ids.begin(), *tokenizer_->bos_id());
+  return ids;
 }
 
 std::string render_template(std::string_view source, const Value& context, const std::string& now) {

@@ -26,7 +26,11 @@ using tenon::EncodeOptions;
 struct RenderOptions {
   std::optional<Value> tools = {};  // JSON array of tool definitions
   bool generation_prompt = true;
-  std::string now = {};  // "2026-11-23 12:00:00"; empty: the clock
+  std::string now = {};              // "2026-11-23 12:00:00"; empty: the clock
+  Value documents = {};              // JSON array, or null
+  Value kwargs = {};                 // JSON object: further variables of the template ("enable_thinking"), or null
+  std::string template_name = {};    // a named variant; empty chooses
+  std::string template_source = {};  // this one in place of the model's
 };
 
 class Text {
@@ -42,7 +46,8 @@ class Text {
   bool has_chat_template() const;
   /// The prompt of a conversation; Error{unsupported} when there is no template.
   std::string render(const Value& messages, const RenderOptions& options) const;
-  /// `render` in ids.
+  /// `render` in ids. Special tokens are those that the template wrote: none that a message or a tool spells. Begins
+  /// with bos where the model wants it and the template has not written it.
   std::vector<int32_t> render_ids(const Value& messages, const RenderOptions& options) const;
 
   /// The template that a conversation with these tools is rendered by; empty when there is none.
@@ -53,6 +58,7 @@ class Text {
   std::shared_ptr<const Tokenizer> tokenizer() const { return tokenizer_; }
 
  private:
+  MarkedText render_marked(const Value& messages, const RenderOptions& options) const;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<const ChatTemplate> template_;
 };

@@ -94,26 +94,35 @@ int32_t AddedTokens::find(std::string_view content) const {
   return token < 0 ? -1 : tokens_[static_cast<size_t>(token)].id;
 }
 
-const AddedToken* AddedTokens::longest(std::string_view text, size_t at, bool parse_special) const {
+const AddedToken* AddedTokens::longest(std::string_view text, size_t at, size_t special_end) const {
   const AddedToken* best = nullptr;
   for (int32_t node = 0; at < text.size(); ++at) {
     node = step(node, static_cast<unsigned char>(text[at]));
     if (node < 0) break;
     const int32_t token = nodes_[static_cast<size_t>(node)].token;
-    if (token >= 0 && (parse_special || !tokens_[static_cast<size_t>(token)].special))
+    if (token >= 0 && (at < special_end || !tokens_[static_cast<size_t>(token)].special))
       best = &tokens_[static_cast<size_t>(token)];
   }
   return best;
 }
 
-void AddedTokens::split(std::string_view text, bool parse_special, std::vector<Fragment>& out) const {
+void AddedTokens::split(std::string_view text, bool parse_special, std::vector<Fragment>& out,
+                        const TextSpans* special_within) const {
+  size_t span = 0;
+  // Where special tokens that begin at `at` must end; `at` only grows.
+  const auto special_end = [&](size_t at) -> size_t {
+    if (!parse_special) return 0;
+    if (!special_within) return text.size();
+    while (span < special_within->size() && (*special_within)[span].end <= at) ++span;
+    return span < special_within->size() && (*special_within)[span].begin <= at ? (*special_within)[span].end : 0;
+  };
   size_t plain = 0;  // start of the text not yet handed out
   for (size_t at = 0; at < text.size();) {
     if (first_[static_cast<unsigned char>(text[at])] < 0) {
       ++at;
       continue;
     }
-    const AddedToken* token = longest(text, at, parse_special);
+    const AddedToken* token = longest(text, at, special_end(at));
     if (!token) {
       ++at;
       continue;

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "text/marked_text.hpp"
+
 namespace tenon {
 
 struct AddedToken {
@@ -32,8 +34,10 @@ class AddedTokens {
     std::string_view text;
     int32_t id = -1;  // -1: plain text
   };
-  /// Cuts the text into found tokens and the plain text between them.
-  void split(std::string_view text, bool parse_special, std::vector<Fragment>& out) const;
+  /// Cuts the text into found tokens and the plain text between them. `special_within`: where given, special tokens are
+  /// found only within one of these spans.
+  void split(std::string_view text, bool parse_special, std::vector<Fragment>& out,
+             const TextSpans* special_within = nullptr) const;
 
  private:
   struct Node {
@@ -41,7 +45,8 @@ class AddedTokens {
     int32_t token = -1;
   };
   int32_t step(int32_t node, unsigned char byte) const;
-  const AddedToken* longest(std::string_view text, size_t at, bool parse_special) const;
+  /// `special_end`: special tokens must not reach beyond it.
+  const AddedToken* longest(std::string_view text, size_t at, size_t special_end) const;
 
   std::vector<AddedToken> tokens_;
   std::vector<Node> nodes_{Node{}};

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
 #include "text/jinja/ast.hpp"
 #include "text/jinja/template.hpp"
+#include "text/message_shapes.hpp"
 
 namespace tenon {
 
@@ -84,13 +86,26 @@ const std::string* ChatTemplate::source(std::string_view name) const {
   return name.empty() && !sources_.empty() ? &sources_.begin()->second : nullptr;
 }
 
-std::string ChatTemplate::render(const Value& messages, const Value& tools, const RenderOptions& options) const {
-  if (!has_template()) fail(ErrorCode::unsupported, "[template] the checkpoint has no chat template");
+MarkedText ChatTemplate::render_marked(const Value& messages, const Value& tools, const RenderOptions& options) const {
   const bool with_tools = tools.is_array() && !tools.as_array().empty();
-  const std::string* text = nullptr;
-  if (with_tools && options.template_name.empty()) text = source("tool_use");
+  const std::string* text = options.template_source.empty() ? nullptr : &options.template_source;
+  if (!text && !has_template()) fail(ErrorCode::unsupported, "[template] the checkpoint has no chat template");
+  if (!text && with_tools && options.template_name.empty()) text = source("tool_use");
   if (!text) text = source(options.template_name);
   if (!text) fail(ErrorCode::usage, "[template] no variant is named '{}'", options.template_name);
+  const jinja::Template parsed(*text);
+  const std::vector<Value> shapes = message_shapes(messages, *text);
+  for (size_t i = 0;; ++i) {
+    try {
+      return render_shape(parsed, shapes[i], with_tools ? tools : Value(), options);
+    } catch (const Error&) {
+      if (i + 1 == shapes.size()) throw;  // of the messages as they were given
+    }
+  }
+}
+
+MarkedText ChatTemplate::render_shape(const jinja::Template& parsed, const Value& messages, const Value& tools,
+                                      const RenderOptions& options) const {
   Value::Object context;
   const auto set = [&](const std::string& name, Value value) {
     const auto it = std::find_if(context.begin(), context.end(), [&](const auto& m) { return m.first == name; });
@@ -99,14 +114,21 @@ std::string ChatTemplate::render(const Value& messages, const Value& tools, cons
     else
       it->second = std::move(value);
   };
-  for (const auto& [name, token] : special_tokens_) set(name, token);
+  std::set<std::string, std::less<>> own;  // variables that are no user's
+  for (const auto& [name, token] : special_tokens_) {
+    set(name, token);
+    own.insert(name);
+  }
   set("messages", messages);
-  set("tools", with_tools ? tools : Value());
-  set("documents", Value());
+  set("tools", tools);
+  set("documents", options.documents);
   set("add_generation_prompt", options.add_generation_prompt);
   if (options.extra.is_object())
-    for (const auto& [name, value] : options.extra.as_object()) set(name, value);
-  return jinja::Template(*text).render(Value(std::move(context)), options.now ? *options.now : local_now());
+    for (const auto& [name, value] : options.extra.as_object()) {
+      set(name, value);
+      own.erase(name);
+    }
+  return parsed.render_marked(Value(std::move(context)), options.now ? *options.now : local_now(), own);
 }
 
 std::string render_template(std::string_view source, const Value& context, const std::optional<std::tm>& now) {

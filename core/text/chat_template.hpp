@@ -11,14 +11,21 @@
 
 #include "base/value.hpp"
 #include "checkpoint/checkpoint.hpp"
+#include "text/marked_text.hpp"
 #include "text/tokenizer.hpp"
 
 namespace tenon {
 
+namespace jinja {
+class Template;
+}
+
 struct RenderOptions {
   bool add_generation_prompt = true;
   std::optional<std::tm> now;            // what strftime_now sees; the local time otherwise
-  std::string template_name;             // a named variant ("tool_use"); empty chooses
+  std::string template_name = {};        // a named variant ("tool_use"); empty chooses
+  std::string template_source = {};      // this one in place of the checkpoint's
+  Value documents = {};                  // an array, or null
   Value extra = Value(Value::Object{});  // further variables ("enable_thinking"); they win over the standard ones
 };
 
@@ -37,9 +44,15 @@ class ChatTemplate {
   /// The prompt. `messages` is an array of objects as the OpenAI API has them, `tools` an array or null. With tools, a
   /// "tool_use" variant is preferred. Error{unsupported} without a template; Error{bad_model, "[template] line N:
   /// ..."}.
-  std::string render(const Value& messages, const Value& tools, const RenderOptions& options = {}) const;
+  std::string render(const Value& messages, const Value& tools, const RenderOptions& options = {}) const {
+    return render_marked(messages, tools, options).text;
+  }
+  /// The same, with what of it no message, tool or option can have written: special tokens count only there.
+  MarkedText render_marked(const Value& messages, const Value& tools, const RenderOptions& options = {}) const;
 
  private:
+  MarkedText render_shape(const jinja::Template& parsed, const Value& messages, const Value& tools,
+                          const RenderOptions& options) const;
   std::map<std::string, std::string, std::less<>> sources_;
   std::map<std::string, std::string> special_tokens_;
 };

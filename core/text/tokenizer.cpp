@@ -121,11 +121,19 @@ void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, bool 
   }
 }
 
+/// Normalised text has lost its places: where any of it is a user's, none of it is looked through for special tokens.
+static bool parse_normalized(std::string_view text, std::string_view fragment, const EncodeOptions& options) {
+  if (!options.parse_special || !options.special_within) return options.parse_special;
+  const auto begin = static_cast<size_t>(fragment.data() - text.data());
+  return std::ranges::any_of(*options.special_within,
+                             [&](const TextSpan& s) { return s.begin <= begin && begin + fragment.size() <= s.end; });
+}
+
 std::vector<int32_t> PipelineTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   if (text.size() > kMaxText) fail(ErrorCode::capacity, "[tokenize] {} bytes exceed {}", text.size(), kMaxText);
   std::vector<int32_t> out;
   std::vector<AddedTokens::Fragment> fragments;
-  added_.split(text, options.parse_special, fragments);
+  added_.split(text, options.parse_special, fragments, options.special_within);
   // A rendered prompt may begin with bos itself.
   const bool there =
       fragments.size() >= prefix_.size() &&
@@ -135,7 +143,8 @@ std::vector<int32_t> PipelineTokenizer::encode(std::string_view text, const Enco
     if (fragment.id >= 0)
       out.push_back(fragment.id);
     else
-      encode_plain(fragment.text, fragment.text.data() == text.data(), options.parse_special, out);
+      encode_plain(fragment.text, fragment.text.data() == text.data(), parse_normalized(text, fragment.text, options),
+                   out);
   }
   if (options.add_special) out.insert(out.end(), suffix_.begin(), suffix_.end());
   return out;

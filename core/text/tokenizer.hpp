@@ -21,8 +21,9 @@
 namespace tenon {
 
 struct EncodeOptions {
-  bool add_special = true;     // bos, eos and whatever else the file puts around a text
-  bool parse_special = false;  // control tokens spelled out in the text become their ids
+  bool add_special = true;                    // bos, eos and whatever else the file puts around a text
+  bool parse_special = false;                 // control tokens spelled out in the text become their ids
+  const TextSpans* special_within = nullptr;  // where given, only those that lie within one of these
 };
 
 /// What is said of a bare vocabulary file beside what it says itself.

@@ -77,7 +77,38 @@ Var loop_attribute(const Var& self, const std::string& name) {
   return Var::undefined(fmt::format("'LoopContext object' has no attribute '{}'", name));
 }
 
+bool strips(std::string_view function) {
+  static constexpr std::string_view kNames[] = {"trim", "strip", "lstrip", "rstrip"};
+  return std::find(std::begin(kNames), std::end(kNames), function) != std::end(kNames);
+}
+
 }  // namespace
+
+// What a function makes is a user's text unless it can be traced: all that went in was the template's, it came out as
+// it went in, or only its ends are gone.
+Var with_origin(std::string_view function, const Var& self, bool inputs_trusted, Var result) {
+  if (!result.is_string() || !result.trusted_spans().empty() || result.text().empty()) return result;
+  MarkedText marked;
+  if (inputs_trusted) {
+    marked.trusted.push_back({0, result.text().size()});
+  } else if (self.is_string() && (strips(function) || result.text() == self.text())) {
+    const size_t at = self.text().find(result.text());  // what was stripped is not in it
+    if (at == std::string::npos) return result;
+    for (const TextSpan& s : self.trusted_spans()) {
+      const size_t begin = std::max(s.begin, at), end = std::min(s.end, at + result.text().size());
+      if (begin < end) marked.trusted.push_back({begin - at, end - at});
+    }
+  }
+  if (marked.trusted.empty()) return result;
+  marked.text = result.text();
+  return Var::string(std::move(marked), result.markup());
+}
+
+bool wholly_trusted(const Var& self, const Args& args) {
+  return wholly_trusted(self) &&
+         std::all_of(args.positional.begin(), args.positional.end(), [](const Var& a) { return wholly_trusted(a); }) &&
+         std::all_of(args.named.begin(), args.named.end(), [](const auto& a) { return wholly_trusted(a.second); });
+}
 
 Var Interp::lookup(const std::string& name) {
   for (const Scope* s = scope_.get(); s; s = s->parent.get())
@@ -150,13 +181,12 @@ Var Interp::eval_binary(const Expr& e) {
 }
 
 Var Interp::eval_concat(const Expr& e) {
-  std::string out;
+  MarkedText out;
   for (const auto& part : e.items) {
-    const Var v = eval(*part);
-    out += v.is_string() ? v.text() : text(v);
-    budget_.output(out.size());
+    append_text(out, eval(*part), budget_);
+    budget_.output(out.text.size());
   }
-  budget_.bytes(out.size());
+  budget_.bytes(out.text.size() + out.trusted.size() * sizeof(TextSpan));
   return Var::string(std::move(out));
 }
 
@@ -224,6 +254,7 @@ Var Interp::eval_slice(const Expr& e) {
     walk(slice_range(bounds[0], bounds[1], bounds[2], static_cast<int64_t>(letters.size())),
          [&](int64_t i) { out += letters[static_cast<size_t>(i)].text(); });
     budget_.bytes(out.size());
+    if (wholly_trusted(object)) return Var::trusted(std::move(out));
     return Var::string(std::move(out), object.markup());
   }
   if (object.is_undefined()) fault("{}", object.undefined_message());
@@ -264,7 +295,10 @@ Var Interp::attribute(const Var& object, const std::string& name) {
   if (object.is_undefined()) fault("{}", object.undefined_message());
   if (object.is(Kind::loop)) return loop_attribute(object, name);
   if (const Builtin method = find_method(object, name))
-    return Var::callable(name, [object, method](Interp& interp, Args& args) { return method(interp, object, args); });
+    return Var::callable(name, [name, object, method](Interp& interp, Args& args) {
+      const bool trusted = wholly_trusted(object, args);
+      return with_origin(name, object, trusted, method(interp, object, args));
+    });
   if (object.is(Kind::dict) || object.is(Kind::space))
     if (const Var* found = object.dict_ref().find(name)) return *found;
   if (object.is(Kind::callable) && name == "name") return Var::string(object.callable_ref().name);

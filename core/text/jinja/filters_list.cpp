@@ -139,17 +139,16 @@ Var sum(Interp& i, const Var& v, Args& a) {
 
 Var join(Interp& i, const Var& v, Args& a) {
   const Bound b("join", a, {"d", "attribute"});
-  const std::string separator = b.get(0) ? i.text(*b.get(0)) : "";
-  std::string out;
+  const Var separator = b.get(0) ? *b.get(0) : Var::trusted("");
+  MarkedText out;
   bool first = true;
   for (const Var& item : i.iterate(v)) {
-    if (!first) out += separator;
+    if (!first) append_text(out, separator, i.budget());
     first = false;
-    const Var part = b.has(1) ? path(i, item, *b.get(1)) : item;
-    out += part.is_string() ? part.text() : i.text(part);
-    i.budget().output(out.size());
+    append_text(out, b.has(1) ? path(i, item, *b.get(1)) : item, i.budget());
+    i.budget().output(out.text.size());
   }
-  i.budget().bytes(out.size());
+  i.budget().bytes(out.text.size());
   return Var::string(std::move(out));
 }
 

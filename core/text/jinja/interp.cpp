@@ -30,8 +30,8 @@ Interp::~Interp() {
 
 void Interp::define(std::string name, Var value) { globals_->variables[std::move(name)] = std::move(value); }
 
-std::string Interp::render(const Body& body) {
-  std::string out;
+MarkedText Interp::render(const Body& body) {
+  MarkedText out;
   out_ = &out;
   // Assignments at the top shadow the context, they do not change it.
   const Inner inner(*this, globals_);
@@ -44,9 +44,15 @@ std::string Interp::render(const Body& body) {
   return out;
 }
 
-void Interp::emit(std::string_view text) {
-  budget_.output(out_->size() + text.size());
-  *out_ += text;
+void Interp::emit_own(std::string_view text) {
+  budget_.output(out_->text.size() + text.size());
+  out_->append(text, true);
+}
+
+void Interp::emit(const Var& v) {
+  if (v.is_string()) budget_.output(out_->text.size() + v.text().size());
+  append_text(*out_, v, budget_);
+  budget_.output(out_->text.size());
 }
 
 Interp::Flow Interp::run(const Body& body) {
@@ -61,16 +67,11 @@ Interp::Flow Interp::run(const Stmt& s) {
   line_ = s.line;
   switch (s.kind) {
     case StmtKind::text:
-      emit(s.text);
+      emit_own(s.text);
       break;
-    case StmtKind::print: {
-      const Var v = eval(*s.value);
-      if (v.is_string())
-        emit(v.text());
-      else
-        emit(text(v));
+    case StmtKind::print:
+      emit(eval(*s.value));
       break;
-    }
     case StmtKind::condition:
       return run_condition(s);
     case StmtKind::loop:
@@ -89,7 +90,7 @@ Interp::Flow Interp::run(const Stmt& s) {
       run_call(s);
       break;
     case StmtKind::filter:
-      emit(text(apply_filters(s.values, Var::string(captured(s.body)))));
+      emit(apply_filters(s.values, Var::string(captured(s.body))));
       break;
     case StmtKind::with:
       run_with(s);
@@ -139,8 +140,8 @@ void Interp::run_loop(const Stmt& s, const Var& iterable, size_t depth) {
   const ScopePtr outer = scope_;
   if (s.recursive)
     state->recurse = [this, &s, outer, depth](const Var& inner_items) {
-      std::string out;
-      std::string* const saved = std::exchange(out_, &out);
+      MarkedText out;
+      MarkedText* const saved = std::exchange(out_, &out);
       const ScopePtr saved_scope = std::exchange(scope_, outer);
       run_loop(s, inner_items, depth + 1);
       scope_ = saved_scope;
@@ -178,13 +179,13 @@ void Interp::assign(const Expr& target, const Var& value) {
   for (size_t i = 0; i < parts.size(); ++i) assign(*target.items[i], parts[i]);
 }
 
-std::string Interp::captured(const Body& body) {
-  std::string out;
-  std::string* const saved = std::exchange(out_, &out);
+MarkedText Interp::captured(const Body& body) {
+  MarkedText out;
+  MarkedText* const saved = std::exchange(out_, &out);
   const Inner inner(*this, scope_);
   run(body);
   out_ = saved;
-  budget_.bytes(out.size());
+  budget_.bytes(out.text.size());
   return out;
 }
 
@@ -223,11 +224,11 @@ Var Interp::call_macro(const std::string& name, const std::vector<Parameter>& pa
   }
   variables.emplace("varargs", Var::list(std::move(extra), Flavor::tuple));
   variables.emplace("kwargs", keywords);
-  std::string out;
-  std::string* const saved = std::exchange(out_, &out);
+  MarkedText out;
+  MarkedText* const saved = std::exchange(out_, &out);
   run(body);
   out_ = saved;
-  budget_.bytes(out.size());
+  budget_.bytes(out.text.size());
   return Var::string(std::move(out));
 }
 
@@ -237,7 +238,7 @@ void Interp::run_call(const Stmt& s) {
   const Var function = eval(*s.value->items[0]);
   Args args = eval_arguments(s.value->arguments);
   args.named.emplace_back("caller", macro("caller", s.parameters, s.body));
-  emit(text(call(function, args)));
+  emit(call(function, args));
 }
 
 void Interp::run_with(const Stmt& s) {
@@ -276,7 +277,8 @@ Var Interp::filter(const std::string& name, const Var& value, Args& args) {
   budget_.step();
   const Builtin f = find_filter(name);
   if (!f) fault("No filter named '{}'.", name);
-  return f(*this, value, args);
+  const bool trusted = wholly_trusted(value, args);
+  return with_origin(name, value, trusted, f(*this, value, args));
 }
 
 bool Interp::test(const std::string& name, const Var& value, Args& args) {

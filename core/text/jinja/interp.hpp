@@ -28,7 +28,7 @@ class Interp {
 
   void define(std::string name, Var value);
   /// Throws Fault with the line.
-  std::string render(const Body& body);
+  MarkedText render(const Body& body);
 
   Budget& budget() { return budget_; }
   const std::tm& now() const { return now_; }
@@ -58,13 +58,14 @@ class Interp {
   void run_macro(const Stmt& s);
   void run_call(const Stmt& s);
   void run_with(const Stmt& s);
-  std::string captured(const Body& body);
+  MarkedText captured(const Body& body);
   Var macro(std::string name, const std::vector<Parameter>& parameters, const Body& body);
   Var call_macro(const std::string& name, const std::vector<Parameter>& parameters, const Body& body,
                  const ScopePtr& scope, Args& args);
   Var apply_filters(const std::vector<ExprPtr>& chain, Var value);
   void assign(const Expr& target, const Var& value);
-  void emit(std::string_view text);
+  void emit(const Var& v);
+  void emit_own(std::string_view text);
 
   Var eval(const Expr& e);
   Var eval_binary(const Expr& e);
@@ -97,7 +98,7 @@ class Interp {
   std::tm now_;
   Budget budget_;
   ScopePtr globals_ = std::make_shared<Scope>(), scope_ = globals_;
-  std::string* out_ = nullptr;
+  MarkedText* out_ = nullptr;
   int line_ = 1;
   int calls_ = 0;    // nested calls
   int heights_ = 0;  // of expressions and bodies being evaluated, all together
@@ -105,6 +106,10 @@ class Interp {
   List changed_;
 };
 
+/// True when nothing that goes into a call can be a user's text. To be asked before the call: generators are used up.
+bool wholly_trusted(const Var& self, const Args& args);
+/// The result of a filter or method, with what of it is the template's own text (eval.cpp).
+Var with_origin(std::string_view function, const Var& self, bool inputs_trusted, Var result);
 /// a OP b of arithmetic (operators.cpp).
 Var arithmetic(Interp& interp, const std::string& op, const Var& a, const Var& b);
 std::string escaped_html(std::string_view text);

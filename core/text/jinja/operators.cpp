@@ -95,6 +95,7 @@ Var repeat(Interp& interp, const Var& v, Int times) {
   if (v.is_string()) {
     std::string out;
     for (size_t i = 0; i < n && unit > 0; ++i) out += v.text();
+    if (wholly_trusted(v)) return Var::trusted(std::move(out));
     return Var::string(std::move(out), v.markup());
   }
   List out;
@@ -105,7 +106,12 @@ Var repeat(Interp& interp, const Var& v, Int times) {
 
 Var add_strings(Interp& interp, const Var& a, const Var& b) {
   interp.budget().bytes(a.text().size() + b.text().size());
-  if (a.markup() == b.markup()) return Var::string(a.text() + b.text(), a.markup());
+  if (a.markup() == b.markup()) {
+    MarkedText both;
+    both.append(a.text(), a.trusted_spans());
+    both.append(b.text(), b.trusted_spans());
+    return Var::string(std::move(both), a.markup());
+  }
   return Var::string(
       (a.markup() ? a.text() : escaped_html(a.text())) + (b.markup() ? b.text() : escaped_html(b.text())), true);
 }
@@ -127,8 +133,8 @@ Var arithmetic(Interp& interp, const std::string& op, const Var& a, const Var& b
   if (op == "*" && repeatable(a) && b.is_integral()) return repeat(interp, a, b.as_int());
   if (op == "*" && repeatable(b) && a.is_integral()) return repeat(interp, b, a.as_int());
   if (op == "%" && a.is_string()) {
-    std::string out = format_percent(interp, a.text(), b);
-    return Var::string(std::move(out), a.markup());
+    Var out = Var::string(format_percent(interp, a.text(), b), a.markup());
+    return with_origin("%", a, wholly_trusted(a) && wholly_trusted(b), std::move(out));
   }
   unsupported(op, a, b);
 }

@@ -255,7 +255,7 @@ ExprPtr Parser::primary() {
     case TokenType::string: {
       std::string text;
       while (peek().type == TokenType::string) text += take().text;
-      e->value = Var::string(std::move(text));
+      e->value = Var::trusted(std::move(text));
       return e;
     }
     case TokenType::integer:

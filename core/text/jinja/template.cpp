@@ -25,11 +25,14 @@ Template::~Template() = default;
 Template::Template(Template&&) noexcept = default;
 Template& Template::operator=(Template&&) noexcept = default;
 
-std::string Template::render(const Value& context, const std::tm& now) const {
+MarkedText Template::render_marked(const Value& context, const std::tm& now,
+                                   const std::set<std::string, std::less<>>& trusted) const {
   try {
     Interp interp(now);
     if (!context.is_object()) fault("the context is {}, not an object", Value::kind_name(context.kind()));
-    for (const auto& [name, value] : context.as_object()) interp.define(name, Var::from_value(value));
+    for (const auto& [name, value] : context.as_object())
+      interp.define(
+          name, value.is_string() && trusted.contains(name) ? Var::trusted(value.as_string()) : Var::from_value(value));
     return interp.render(impl_->body);
   } catch (const Fault& f) {
     fail(ErrorCode::bad_model, "[template] line {}: {}", f.line, f.message);

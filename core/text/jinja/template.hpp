@@ -3,10 +3,12 @@
 
 #include <ctime>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
 #include "base/value.hpp"
+#include "text/marked_text.hpp"
 
 namespace tenon::jinja {
 
@@ -23,7 +25,11 @@ class Template {
 
   /// Renders with the members of the object `context` as variables; the same kind of error. `now` is what strftime_now
   /// sees.
-  std::string render(const Value& context, const std::tm& now) const;
+  std::string render(const Value& context, const std::tm& now) const { return render_marked(context, now).text; }
+  /// The same, with what of it the template wrote itself. Texts of the context are a user's but for the members of
+  /// these names.
+  MarkedText render_marked(const Value& context, const std::tm& now,
+                           const std::set<std::string, std::less<>>& trusted = {}) const;
 
  private:
   struct Impl;

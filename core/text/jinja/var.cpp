@@ -88,6 +88,16 @@ Var Var::string(std::string s, bool markup) {
   v.object_ = std::move(t);
   return v;
 }
+Var Var::string(MarkedText s, bool markup) {
+  Var v = string(std::move(s.text), markup);
+  static_cast<Text&>(*v.object_).trusted = std::move(s.trusted);
+  return v;
+}
+Var Var::trusted(std::string s) {
+  MarkedText marked;
+  marked.append(s, true);
+  return string(std::move(marked));
+}
 Var Var::list(List items, Flavor flavor) {
   Var v;
   v.kind_ = Kind::sequence;
@@ -186,6 +196,46 @@ std::string type_name(const Var& v) {
                                            "dict_keys", "dict_values", "range"};
   return kNames[static_cast<size_t>(v.sequence().flavor)];
 }
+
+void append_text(MarkedText& out, const Var& v, Budget& budget) {
+  if (v.is_string())
+    out.append(v.text(), v.trusted_spans());
+  else
+    out.append(to_text(v, budget), wholly_trusted(v));
+}
+
+namespace {
+
+bool wholly_trusted(const Var& v, int depth) {
+  constexpr int kMaxDepth = 8;
+  switch (v.kind()) {
+    case Kind::string: {
+      const TextSpans& spans = v.trusted_spans();
+      return v.text().empty() || (spans.size() == 1 && spans[0].begin == 0 && spans[0].end == v.text().size());
+    }
+    case Kind::sequence: {
+      const List& items = v.sequence().items;
+      return depth < kMaxDepth &&
+             std::all_of(items.begin(), items.end(), [&](const Var& item) { return wholly_trusted(item, depth + 1); });
+    }
+    case Kind::dict:
+    case Kind::space: {
+      const auto& items = v.dict_ref().items();
+      return depth < kMaxDepth && std::all_of(
+                                      items.begin(), items.end(),
+                                      [&](const Dict::Item& item) {
+                                        return wholly_trusted(item.first, depth + 1) &&
+                                               wholly_trusted(item.second, depth + 1);
+                                      });
+    }
+    default:
+      return true;  // numbers and the like spell nothing by themselves
+  }
+}
+
+}  // namespace
+
+bool wholly_trusted(const Var& v) { return wholly_trusted(v, 0); }
 
 bool truthy(const Var& v) {
   switch (v.kind()) {

@@ -14,6 +14,7 @@
 
 #include "base/value.hpp"
 #include "text/jinja/budget.hpp"
+#include "text/marked_text.hpp"
 
 namespace tenon::jinja {
 
@@ -39,6 +40,7 @@ struct Object {
 };
 struct Text final : Object {
   std::string text;
+  TextSpans trusted;  // none of it, unless it is known to be the template's own
 };
 struct Sequence final : Object {
   ~Sequence() override;
@@ -62,6 +64,9 @@ class Var {
   static Var integer(Int i);
   static Var real(double d);
   static Var string(std::string s, bool markup = false);
+  static Var string(MarkedText s, bool markup = false);
+  /// The template's own text.
+  static Var trusted(std::string s);
   static Var list(List items, Flavor flavor = Flavor::list);
   static Var dict();
   static Var space();
@@ -85,6 +90,7 @@ class Var {
   Int as_int() const { return kind_ == Kind::boolean ? Int{bool_} : int_; }
   double as_real() const { return kind_ == Kind::real ? real_ : static_cast<double>(as_int()); }
   const std::string& text() const { return static_cast<const Text&>(*object_).text; }
+  const TextSpans& trusted_spans() const { return static_cast<const Text&>(*object_).trusted; }
   Sequence& sequence() const { return static_cast<Sequence&>(*object_); }
   Dict& dict_ref() const;
   const Callable& callable_ref() const { return static_cast<const Callable&>(*object_); }
@@ -137,6 +143,10 @@ struct LoopState final : Object {
   std::function<Var(const Var&)> recurse;
 };
 
+/// Adds what printing the value gives.
+void append_text(MarkedText& out, const Var& v, Budget& budget);
+/// True for a value no text of which can be a user's.
+bool wholly_trusted(const Var& v);
 /// "str", "int", "list", ... as Python names the type.
 std::string type_name(const Var& v);
 bool truthy(const Var& v);
