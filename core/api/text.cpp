@@ -72,17 +72,20 @@ std::string Text::render(const Value& messages, const RenderOptions& options) co
   return render_marked(messages, options).text;
 }
 
-std::string Text::template_source(const Value& tools) const {
+std::string Text::template_source(const RenderOptions& options) const {
+  if (!options.template_source.empty()) return options.template_source;
   if (!has_chat_template()) return {};
-  const std::string* source = tools.is_array() && !tools.as_array().empty() ? template_->source("tool_use") : nullptr;
-  if (!source) source = template_->source();
+  const bool tools = options.tools && options.tools->is_array() && !options.tools->as_array().empty();
+  const std::string* source = tools && options.template_name.empty() ? template_->source("tool_use") : nullptr;
+  if (!source) source = template_->source(options.template_name);
   return source ? *source : std::string();
 }
 
 // Markers are often special tokens, so all of them are spelled.
-output::Message Text::message(std::span<const int32_t> answer, const Value& tools, std::string_view prompt) const {
-  output::ParserOptions options{.tools = tools, .prompt = std::string(prompt)};
-  return output::parse_output(template_source(tools), decode(answer), options);
+output::Message Text::message(std::span<const int32_t> answer, const RenderOptions& render,
+                              std::string_view prompt) const {
+  output::ParserOptions options{.tools = render.tools.value_or(Value()), .prompt = std::string(prompt)};
+  return output::parse_output(template_source(render), decode(answer), options);
 }
 
 std::vector<int32_t> Text::render_ids(const Value& messages, const RenderOptions& options) const {

@@ -50,10 +50,10 @@ class Text {
   /// with bos where the model wants it and the template has not written it.
   std::vector<int32_t> render_ids(const Value& messages, const RenderOptions& options) const;
 
-  /// The template that a conversation with these tools is rendered by; empty when there is none.
-  std::string template_source(const Value& tools) const;
+  /// The template that a conversation is rendered by; empty when there is none.
+  std::string template_source(const RenderOptions& options) const;
   /// An answer taken apart by the formats that the template mentions. `prompt`: what it continues, as text.
-  output::Message message(std::span<const int32_t> answer, const Value& tools, std::string_view prompt) const;
+  output::Message message(std::span<const int32_t> answer, const RenderOptions& options, std::string_view prompt) const;
 
   std::shared_ptr<const Tokenizer> tokenizer() const { return tokenizer_; }
 

@@ -11,6 +11,7 @@
 #include "line_reader.hpp"
 #include "options.hpp"
 #include "sampling.hpp"
+#include "template_options.hpp"
 
 namespace tenon::tool {
 
@@ -22,6 +23,7 @@ void on_interrupt(int) { interrupted.store(true, std::memory_order_relaxed); }
 struct ChatOptions {
   ModelOptions model;
   SamplingOptions sampling;
+  TemplateOptions chat;
   std::string system;
 };
 
@@ -32,7 +34,11 @@ constexpr const char* kHelp =
 class Chat {
  public:
   Chat(const ChatOptions& options, api::Model model)
-      : options_(options), model_(std::move(model)), reader_("> "), sampling_(options.sampling.params(model_)) {
+      : options_(options),
+        model_(std::move(model)),
+        reader_("> "),
+        sampling_(options.sampling.params(model_)),
+        render_(options.chat.read()) {
     reset();
   }
 
@@ -82,11 +88,12 @@ class Chat {
     interrupted = false;
     const auto before = std::signal(SIGINT, on_interrupt);
     try {
-      const api::Generation got = model_.chat(Value(messages_), g);
+      const api::Generation got = model_.generate(model_.text().render_ids(Value(messages_), render_), g);
       write_out(json ? to_json(answers_value({got}, model_, false)) + "\n" : "\n");
       flush_out();
       if (reader_.is_terminal()) print_speed(got);
-      messages_.push_back(model_.text().message(got.ids, {}, model_.text().render(Value(messages_), {})).to_value());
+      messages_.push_back(
+          model_.text().message(got.ids, render_, model_.text().render(Value(messages_), render_)).to_value());
     } catch (const Error& e) {  // a conversation that grew too long, a template that refuses it
       messages_.pop_back();
       if (!reader_.is_terminal()) throw;
@@ -99,12 +106,14 @@ class Chat {
   api::Model model_;
   LineReader reader_;
   api::SamplingParams sampling_;
+  api::RenderOptions render_;
   Value::Array messages_;
 };
 
 int run(const ChatOptions& o) {
   api::Model model = load_model(o.model);
-  if (!model.text().has_chat_template()) fail(ErrorCode::unsupported, "[chat] {} has no chat template", o.model.model);
+  if (o.chat.file.empty() && !model.text().has_chat_template())
+    fail(ErrorCode::unsupported, "[chat] {} has no chat template", o.model.model);
   Chat(o, std::move(model)).run();
   return 0;
 }
@@ -116,6 +125,7 @@ void add_chat(CLI::App& app, Commands& commands) {
   CLI::App* c = app.add_subcommand("chat", "Talk with a model, one message a line");
   add_model_options(*c, o->model);
   add_sampling_options(*c, o->sampling);
+  add_template_options(*c, o->chat);
   c->add_option("--system", o->system, "What the model is told first")->type_name("TEXT");
   commands.emplace_back(c, [o] { return run(*o); });
 }

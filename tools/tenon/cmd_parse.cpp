@@ -23,7 +23,7 @@ int parse(const ParseOptions& o) {
   if (o.given("--prompt")) options.prompt = read_input(o.prompt);
   const std::string source = o.given("--template")
                                  ? read_input(o.template_file)
-                                 : api::Text::load(resolve_model(o.model)).template_source(options.tools);
+                                 : api::Text::load(resolve_model(o.model)).template_source({.tools = options.tools});
   write_out(to_json(output::parse_output(source, read_input(o.text), options).to_value()) + "\n");
   return 0;
 }

@@ -3,13 +3,15 @@
 
 #include "commands.hpp"
 #include "options.hpp"
+#include "template_options.hpp"
 
 namespace tenon::tool {
 
 namespace {
 
 struct RenderOptions {
-  std::string model, messages, tools, template_file, context, now;
+  std::string model, messages, template_file, context, now;
+  TemplateOptions chat;
   bool no_generation_prompt = false;
   PluginOptions plugins;  // accepted as everywhere; no plugin is needed here
   CLI::App* command = nullptr;
@@ -31,10 +33,9 @@ int render_any(const RenderOptions& o) {
 
 int render(const RenderOptions& o) {
   if (!o.given("MODEL") || !o.given("--messages")) return render_any(o);
-  api::RenderOptions options;
+  api::RenderOptions options = o.chat.read();
   options.generation_prompt = !o.no_generation_prompt;
   options.now = o.now;
-  if (o.given("--tools")) options.tools = read_json(o.tools);
   const Value messages = read_json(o.messages);
   return print(o, api::Text::load(resolve_model(o.model)).render(messages, options));
 }
@@ -46,7 +47,7 @@ void add_render(CLI::App& app, Commands& commands) {
   CLI::App* c = o->command = app.add_subcommand("render", "Print the prompt that a chat template makes");
   c->add_option("MODEL", o->model, "Directory with config.json, .gguf file, or name of a model in the cache");
   c->add_option("--messages", o->messages, "JSON array of messages")->type_name("FILE");
-  c->add_option("--tools", o->tools, "JSON array of tool definitions")->type_name("FILE");
+  add_template_options(*c, o->chat);
   c->add_flag("--no-generation-prompt", o->no_generation_prompt, "Do not open the assistant's turn");
   c->add_option("--template", o->template_file, "Render this template, without a model")->type_name("FILE");
   c->add_option("--context", o->context, "JSON object: the template's variables")->type_name("FILE");

@@ -10,6 +10,7 @@
 #include "constraint.hpp"
 #include "options.hpp"
 #include "sampling.hpp"
+#include "template_options.hpp"
 
 namespace tenon::tool {
 
@@ -26,7 +27,8 @@ void on_interrupt(int) {
 
 struct RunOptions {
   ModelOptions model;
-  std::string prompt_word, prompt_flag, tokens, messages, tools;
+  std::string prompt_word, prompt_flag, tokens, messages;
+  TemplateOptions chat;
   SamplingOptions sampling;
   ConstraintOptions constraint;
   int32_t logprobs = 0, answers = 1;
@@ -59,8 +61,6 @@ void finish_text(const api::Generation& g) {
   print_speed(g);
 }
 
-Value tools_of(const RunOptions& o) { return o.given("--tools") ? read_json(o.tools) : Value(); }
-
 /// The conversation, or nothing where the prompt is text or ids as they are.
 std::optional<Value> conversation(const RunOptions& o, api::Model& model, const std::string& text) {
   if (o.given("--messages")) return read_json(o.messages);
@@ -70,14 +70,12 @@ std::optional<Value> conversation(const RunOptions& o, api::Model& model, const 
 
 /// The answers' value, with the message that a chat template's formats make of each.
 Value with_messages(const RunOptions& o, const std::vector<api::Generation>& answers, api::Model& model,
-                    const std::optional<Value>& messages, const Value& tools) {
+                    const std::optional<Value>& messages, const api::RenderOptions& render) {
   Value out = answers_value(answers, model, o.given("--logprobs"));
   if (!messages) return out;
-  api::RenderOptions render;
-  if (!tools.is_null()) render.tools = tools;
   const std::string prompt = model.text().render(*messages, render);
   Value::Object fields = out.as_object();
-  const auto message = [&](const api::Generation& g) { return model.text().message(g.ids, tools, prompt).to_value(); };
+  const auto message = [&](const api::Generation& g) { return model.text().message(g.ids, render, prompt).to_value(); };
   if (answers.size() == 1) {
     fields.emplace_back("message", message(answers.front()));
     return Value(std::move(fields));
@@ -102,10 +100,8 @@ int run(const RunOptions& o) {
   const std::string text = o.given("--tokens") || o.given("--messages") ? std::string() : prompt_text(o);
   auto grammar = o.constraint.read();  // before a long load
   api::Model model = load_model(o.model);
-  const Value tools = tools_of(o);
+  const api::RenderOptions render = o.chat.read();
   const std::optional<Value> messages = conversation(o, model, text);
-  api::RenderOptions render;
-  if (!tools.is_null()) render.tools = tools;
   if (messages)
     prompt = model.text().render_ids(*messages, render);
   else if (prompt.empty())
@@ -130,7 +126,7 @@ int run(const RunOptions& o) {
   std::signal(SIGINT, SIG_DFL);
 
   if (o.model.plugins.json)
-    write_out(to_json(with_messages(o, answers, model, messages, tools)) + "\n");
+    write_out(to_json(with_messages(o, answers, model, messages, render)) + "\n");
   else if (stream)
     finish_text(answers.front());
   else
@@ -148,7 +144,7 @@ void add_run(CLI::App& app, Commands& commands) {
   c->add_option("PROMPT", o->prompt_word, "The prompt; - reads standard input");
   c->add_option("-p,--prompt", o->prompt_flag, "The prompt; - reads standard input")->type_name("TEXT");
   c->add_option("--messages", o->messages, "The prompt as JSON array of messages")->type_name("FILE");
-  c->add_option("--tools", o->tools, "JSON array of tool definitions")->type_name("FILE");
+  add_template_options(*c, o->chat);
   c->add_option("--tokens", o->tokens, "The prompt as ids, untouched")->type_name("1,2,3");
   add_sampling_options(*c, o->sampling);
   add_constraint_options(*c, o->constraint);

@@ -89,10 +89,17 @@ class Compiler {
   }
 
   void build_repeat(const Regex& r, uint32_t from, uint32_t to) {
+    uint32_t last = from;  // where the last copy begins
     for (uint32_t i = 0; i < r.min; ++i) {
+      last = nfa_.add_state();
+      nfa_.empty_edge(from, last);
       const uint32_t next = nfa_.add_state();
-      build(r.parts[0], from, next);
+      build(r.parts[0], last, next);
       from = next;
+    }
+    if (r.max == Regex::kNoEnd && r.min > 0) {
+      nfa_.empty_edge(from, last);
+      return nfa_.empty_edge(from, to);
     }
     if (r.max == Regex::kNoEnd) {
       const uint32_t loop = nfa_.add_state();

@@ -45,9 +45,13 @@ bool HarmonyParser::run(bool last) {
     }
     // Text that never becomes a message is content.
     constexpr size_t kMaxHeader = 1024;
-    if (text.empty() || (!last && text.size() <= kMaxHeader)) return false;
+    if (!last && text.size() <= kMaxHeader) return false;
+    const size_t ready = text.size() - (last ? 0 : unfinished(text, std::span(&kMessage, 1)));
     part_ = Part::content;
-    return true;
+    emit(text.substr(0, ready));
+    part_ = Part::header;
+    pending_.consume(ready);
+    return false;
   }
   const size_t at = find_marker(text, kEnds, found);
   if (at == std::string_view::npos) {

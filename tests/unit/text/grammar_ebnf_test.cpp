@@ -87,6 +87,7 @@ TEST_CASE("hostile grammars end soon") {
     const std::string next = "a" + std::to_string(i + 1);
     doubling += "a" + std::to_string(i) + " ::= " + next + " " + next + "\n";
   }
+  CHECK(rejected("root ::= \"x\"" + std::string(60, '+'), "xxy") == 2);
   CHECK(rejected(doubling + "a60 ::= \"x\"", "xxy") == 2);
   const std::string ambiguous = "root ::= a* a* a* a* a* a* a* a* \"b\"\na ::= \"x\" | \"x\" a | \"(\" a \")\"";
   CHECK(accepted(ambiguous, std::string(200, 'x') + "b"));

@@ -124,6 +124,7 @@ TEST_CASE("channels") {
   CHECK(m.reasoning == "Hm.");
   CHECK(m.content == "First.Yes.");
   CHECK(parse("<|channel|><|message|>", "just text").content == "just text");
+  CHECK(parse("<|channel|><|message|>", "<|channel|>no message").content == "<|channel|>no message");
 }
 
 TEST_CASE("what is no whole call stays content, and nothing is lost") {
