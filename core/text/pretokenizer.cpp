@@ -16,11 +16,6 @@ namespace {
 
 constexpr const char* kWordSplit =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";  // ByteLevel's own
-// \w of Rust's regex crate, which Whitespace is written in: alphabetic, marks, decimals, connectors, joiners.
-#define TENON_RUST_WORD                                                                           \
-  R"(\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-)" \
-  R"(\x{1f169}\x{1f170}-\x{1f189})"
-constexpr const char* kRustWords = "[" TENON_RUST_WORD "]+|[^\\s" TENON_RUST_WORD "]+";
 
 struct PreName {
   std::string_view name;
@@ -251,12 +246,12 @@ void PreTokenizer::append(const Value& json, int depth) {
   } else if (type == "Split") {
     append_split(json, behavior("Isolated"));
   } else if (type == "Digits") {
-    add_split(Pattern(R"(\p{N})"),
+    add_split(Pattern(number_expression()),
               json_bool(json, "individual_digits", false) ? Behavior::isolated : Behavior::contiguous);
   } else if (type == "Punctuation") {
     add_split(Pattern(punctuation_expression()), behavior("Isolated"));
   } else if (type == "Whitespace") {
-    add_split(Pattern(kRustWords), Behavior::removed, true);
+    add_split(Pattern(words_expression()), Behavior::removed, true);
   } else if (type == "WhitespaceSplit") {
     add_split(Pattern(R"(\s)"), Behavior::removed);
   } else if (type == "BertPreTokenizer") {

@@ -43,8 +43,19 @@ bool in_own_class(int32_t code, UnicodeClass which) {
       return category == UTF8PROC_CATEGORY_MN;
     case UnicodeClass::control:
       return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CO;
+    case UnicodeClass::number:
+    case UnicodeClass::word:
+      break;
   }
   return false;
+}
+
+// The table's ranges as members of a bracket expression.
+std::string ranges_of(UnicodeClass which, bool inside) {
+  std::string out;
+  for (const Range& r : kRanges)
+    if (r.which == which && r.inside == inside) out += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", r.first, r.last);
+  return out;
 }
 
 }  // namespace
@@ -55,11 +66,19 @@ bool in_class(int32_t code, UnicodeClass which) {
 }
 
 std::string punctuation_expression() {
-  std::string more, less;
-  for (const Range& r : kRanges)
-    if (r.which == UnicodeClass::punctuation)
-      (r.inside ? more : less) += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", r.first, r.last);
-  return "[!-/:-@\\[-`{-~" + more + "]|(?![" + less + "])\\p{P}";
+  return "[!-/:-@\\[-`{-~" + ranges_of(UnicodeClass::punctuation, true) + "]|(?![" +
+         ranges_of(UnicodeClass::punctuation, false) + "])\\p{P}";
+}
+
+std::string number_expression() { return "[\\p{N}" + ranges_of(UnicodeClass::number, true) + "]"; }
+
+// Rust's \w: alphabetic, marks, decimals, connectors, joiners.
+std::string words_expression() {
+  const std::string word =
+      R"(\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169})"
+      R"(\x{1f170}-\x{1f189})" +
+      ranges_of(UnicodeClass::word, true);
+  return "[" + word + "]+|[^\\s" + word + "]+";
 }
 
 }  // namespace tenon

@@ -1,4 +1,4 @@
-// Classes of characters as Hugging Face's tokenizers has them, whose tables are of older versions of Unicode.
+// Classes of characters as Hugging Face's tokenizers has them, whose tables are of other versions of Unicode.
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,15 @@
 
 namespace tenon {
 
-enum class UnicodeClass { punctuation, mark, nonspacing, control };
+enum class UnicodeClass { punctuation, mark, nonspacing, control, number, word };
 
+/// Of the first four classes.
 bool in_class(int32_t code, UnicodeClass which);
 
-/// A regular expression for a character of UnicodeClass::punctuation.
+/// Regular expressions for a character of a class.
 std::string punctuation_expression();
+std::string number_expression();
+/// For runs of word characters and of what is neither one nor white space.
+std::string words_expression();
 
 }  // namespace tenon
