@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "text/tokenizer_build.hpp"
 #include "text/unicode.hpp"
+#include "text/word_cache.hpp"
 
 namespace tenon {
 
@@ -101,7 +102,7 @@ std::string StreamDecoder::flush() {
   return out;
 }
 
-void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, bool parse_special,
+void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, bool parse_special, WordCache& cache,
                                      std::vector<int32_t>& out) const {
   const std::string normalized = normalizer_.empty() ? std::string() : normalizer_(text, at_start);
   if (!normalizer_.empty()) text = normalized;
@@ -117,7 +118,7 @@ void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, bool 
       continue;
     }
     pre_(fragment.text, words, at_start && fragment.text.data() == text.data());
-    for (std::string_view word : words.pieces) model_->encode(vocabulary_, word, out);
+    for (std::string_view word : words.pieces) cache.encode(*model_, vocabulary_, word, out);
   }
 }
 
@@ -132,6 +133,7 @@ static bool parse_normalized(std::string_view text, std::string_view fragment, c
 std::vector<int32_t> PipelineTokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   if (text.size() > kMaxText) fail(ErrorCode::capacity, "[tokenize] {} bytes exceed {}", text.size(), kMaxText);
   std::vector<int32_t> out;
+  WordCache cache(text.size());
   std::vector<AddedTokens::Fragment> fragments;
   added_.split(text, options.parse_special, fragments, options.special_within);
   // A rendered prompt may begin with bos itself.
@@ -144,7 +146,7 @@ std::vector<int32_t> PipelineTokenizer::encode(std::string_view text, const Enco
       out.push_back(fragment.id);
     else
       encode_plain(fragment.text, fragment.text.data() == text.data(), parse_normalized(text, fragment.text, options),
-                   out);
+                   cache, out);
   }
   if (options.add_special) out.insert(out.end(), suffix_.begin(), suffix_.end());
   return out;

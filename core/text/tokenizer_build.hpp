@@ -9,6 +9,8 @@
 
 namespace tenon {
 
+class WordCache;
+
 /// Added tokens, normalizer, added tokens found in normalized text, pre-tokenizer, model and post-processor in a row.
 class PipelineTokenizer final : public Tokenizer {
  public:
@@ -16,7 +18,8 @@ class PipelineTokenizer final : public Tokenizer {
 
  private:
   friend class TokenizerBuilder;
-  void encode_plain(std::string_view text, bool at_start, bool parse_special, std::vector<int32_t>& out) const;
+  void encode_plain(std::string_view text, bool at_start, bool parse_special, WordCache& cache,
+                    std::vector<int32_t>& out) const;
   Normalizer normalizer_;
   PreTokenizer pre_;
   std::unique_ptr<const TokenModel> model_;
