@@ -2,6 +2,8 @@
 #include "text/bpe.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 
 #include "base/error.hpp"
 #include "text/unicode.hpp"
@@ -49,55 +51,81 @@ const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
   return nullptr;
 }
 
-bool Bpe::later(const Candidate& a, const Candidate& b) {
-  if (a.score != b.score) return a.score < b.score;
-  if (a.rank != b.rank) return a.rank > b.rank;
-  return a.left > b.left;
+namespace {
+
+/// Numbers in the order of floats, the highest first.
+uint32_t descending(float score) {
+  const auto bits = std::bit_cast<uint32_t>(score);
+  return bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
 }
 
-bool Bpe::candidate(const Vocabulary& vocabulary, std::string_view word, const std::vector<Symbol>& symbols,
-                    int32_t left, Candidate& out) const {
+}  // namespace
+
+// What symbol `left` and the next one make. Pairs of lower keys merge first, the leftmost of equals.
+Bpe::Pair Bpe::pair_at(const Vocabulary& vocabulary, std::string_view word, const std::vector<Symbol>& symbols,
+                       int32_t left) const {
   const Symbol& a = symbols[static_cast<size_t>(left)];
-  if (a.next < 0) return false;
+  if (a.next < 0) return {};
   const Symbol& b = symbols[static_cast<size_t>(a.next)];
-  out = {0.0f, 0, left, a.next, -1, a.length, a.length + b.length};
+  const auto keyed = [left](uint32_t cost, int32_t id) {
+    return Pair{uint64_t{cost} << 32 | static_cast<uint32_t>(left), id};
+  };
   if (options_.by_score) {
-    out.id = vocabulary.find(word.substr(a.begin, out.length));
-    if (out.id < 0) return false;
-    out.score = static_cast<size_t>(out.id) < scores_.size() ? scores_[static_cast<size_t>(out.id)] : 0.0f;
-    return true;
+    const int32_t id = vocabulary.find(word.substr(a.begin, a.length + b.length));
+    if (id < 0) return {};
+    return keyed(descending(static_cast<size_t>(id) < scores_.size() ? scores_[static_cast<size_t>(id)] : 0.0f), id);
   }
-  if (a.id < 0 || b.id < 0) return false;
+  if (a.id < 0 || b.id < 0) return {};
   const Merge* merge = find_merge(a.id, b.id);
-  if (!merge) return false;
-  out.rank = merge->rank;
-  out.id = merge->id;
-  return true;
+  return merge ? keyed(static_cast<uint32_t>(merge->rank), merge->id) : Pair{};
 }
 
+/// Joins `left` with the next symbol; the pairs that this changes are at `left` and before it.
+void Bpe::join(std::vector<Symbol>& symbols, int32_t left, int32_t id) {
+  Symbol& a = symbols[static_cast<size_t>(left)];
+  Symbol& b = symbols[static_cast<size_t>(a.next)];
+  a.length += b.length;
+  a.id = id;
+  a.next = b.next;
+  b.length = 0;
+  if (a.next >= 0) symbols[static_cast<size_t>(a.next)].previous = left;
+}
+
+// Short words, by looking for the least pair each time; long ones, by a heap of keys, in which those of pairs that are
+// no more stay until they come up.
 void Bpe::merge_all(const Vocabulary& vocabulary, std::string_view word, std::vector<Symbol>& symbols) const {
-  std::vector<Candidate> heap;
-  heap.reserve(symbols.size());
-  Candidate c{};
-  for (size_t i = 0; i < symbols.size(); ++i)
-    if (candidate(vocabulary, word, symbols, static_cast<int32_t>(i), c)) heap.push_back(c);
-  std::make_heap(heap.begin(), heap.end(), later);
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), later);
-    c = heap.back();
-    heap.pop_back();
-    Symbol& a = symbols[static_cast<size_t>(c.left)];
-    Symbol& b = symbols[static_cast<size_t>(c.right)];
-    if (a.length != c.left_length || a.next != c.right || a.length + b.length != c.length) continue;
-    a.length = c.length;
-    a.id = c.id;
-    a.next = b.next;
-    if (b.next >= 0) symbols[static_cast<size_t>(b.next)].previous = c.left;
-    b.length = 0;
-    for (const int32_t left : {a.previous, c.left}) {
-      if (left < 0 || !candidate(vocabulary, word, symbols, left, c)) continue;
-      heap.push_back(c);
-      std::push_heap(heap.begin(), heap.end(), later);
+  constexpr size_t kShort = 24;
+  std::vector<Pair> pairs(symbols.size());
+  for (size_t i = 0; i < symbols.size(); ++i) pairs[i] = pair_at(vocabulary, word, symbols, static_cast<int32_t>(i));
+  std::vector<uint64_t> heap;
+  const bool is_short = symbols.size() <= kShort;
+  if (!is_short) {
+    for (const Pair& p : pairs)
+      if (p.id >= 0) heap.push_back(p.key);
+    std::make_heap(heap.begin(), heap.end(), std::greater<>());
+  }
+  for (;;) {
+    uint64_t key = Pair{}.key;
+    if (is_short) {
+      for (const Pair& p : pairs) key = std::min(key, p.key);
+      if (key == Pair{}.key) return;
+    } else {
+      if (heap.empty()) return;
+      key = heap.front();
+      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+      heap.pop_back();
+    }
+    const auto left = static_cast<int32_t>(key & 0xffffffffu);
+    Pair& pair = pairs[static_cast<size_t>(left)];
+    if (pair.key != key) continue;
+    pairs[static_cast<size_t>(symbols[static_cast<size_t>(left)].next)] = {};
+    join(symbols, left, pair.id);
+    for (const int32_t changed : {left, symbols[static_cast<size_t>(left)].previous}) {
+      if (changed < 0) continue;
+      const Pair fresh = pairs[static_cast<size_t>(changed)] = pair_at(vocabulary, word, symbols, changed);
+      if (is_short || fresh.id < 0) continue;
+      heap.push_back(fresh.key);
+      std::push_heap(heap.begin(), heap.end(), std::greater<>());
     }
   }
 }

@@ -44,20 +44,19 @@ class Bpe final : public TokenModel {
     uint32_t begin = 0, length = 0;  // length 0: merged away
     int32_t id = -1, previous = -1, next = -1;
   };
-  struct Candidate {
-    float score;
-    int32_t rank, left, right, id;
-    uint32_t left_length, length;
+  struct Pair {
+    uint64_t key = ~uint64_t{0};  // what it costs, then where it is
+    int32_t id = -1;              // of what it makes; -1: nothing
   };
   static constexpr uint64_t kNoPair = ~uint64_t{0};
 
-  static bool later(const Candidate& a, const Candidate& b);
   const Merge* find_merge(int32_t left, int32_t right) const;
   void cut(const Vocabulary& vocabulary, std::string_view word, std::vector<Symbol>& symbols) const;
   void cut_character(std::string_view word, Symbol symbol, std::vector<Symbol>& symbols) const;
   void merge_all(const Vocabulary& vocabulary, std::string_view word, std::vector<Symbol>& symbols) const;
-  bool candidate(const Vocabulary& vocabulary, std::string_view word, const std::vector<Symbol>& symbols, int32_t left,
-                 Candidate& out) const;
+  Pair pair_at(const Vocabulary& vocabulary, std::string_view word, const std::vector<Symbol>& symbols,
+               int32_t left) const;
+  static void join(std::vector<Symbol>& symbols, int32_t left, int32_t id);
   void emit(std::string_view word, const Symbol& symbol, bool& after_unknown, std::vector<int32_t>& out) const;
 
   Options options_;
