@@ -19,7 +19,7 @@ int64_t first_rejected(grammar::Grammar grammar, std::string_view text);
 
 struct SampleOptions {
   uint64_t seed = 0;
-  int64_t tokens = 64;  // from here on, whatever ends the text soonest is preferred
+  int64_t tokens = 64;  // then the text ends as soon as it can
   int64_t max_tokens = 4096;
 };
 struct Sample {

@@ -38,14 +38,18 @@ int check(const GrammarOptions& o) {
 }
 
 int sample(const GrammarOptions& o) {
-  grammar::TokenMasks masks(grammar::Compiled::compile(required(o)),
-                            grammar::VocabularyTrie::of(o.vocabulary.load().tokenizer()));
+  const grammar::Grammar grammar = required(o);
+  const auto trie = grammar::VocabularyTrie::of(o.vocabulary.load().tokenizer());
   api::SampleOptions options = o.sample;
   int status = 0;
   for (int64_t i = 0; i < o.n; ++i, ++options.seed) {
+    grammar::TokenMasks masks(grammar::Compiled::compile(grammar), trie);  // each with all the states it may make
     const api::Sample drawn = api::random_sample(masks, options);
     if (!drawn.complete) status = 1;
-    write_out(to_json(drawn.text) + "\n");
+    const Value line = o.vocabulary.plugins.json
+                           ? Value(Value::Object{{"text", drawn.text}, {"complete", drawn.complete}})
+                           : Value(drawn.text);
+    write_out(to_json(line) + "\n");
   }
   return status;
 }
@@ -115,7 +119,8 @@ void add_grammar(CLI::App& app, Commands& commands) {
   c->add_option("--text", o->text, "The text; - reads standard input")->type_name("FILE")->required();
   add_plugin_options(*c, o->vocabulary.plugins);
 
-  const auto [s, so] = add("sample", "Print random texts that are accepted, a JSON string each", sample);
+  const auto [s, so] =
+      add("sample", "Print random texts that are accepted, a JSON string each; with --json {text, complete}", sample);
   add_vocabulary_options(*s, so->vocabulary);
   add_constraint_options(*s, so->constraint);
   s->add_option("--n", so->n, "How many")->check(CLI::Range(1, 1000000));
