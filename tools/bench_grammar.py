@@ -29,18 +29,21 @@ def spread(times):
 
 
 def tenon_row(tenon, path, flags, schemas):
-    done = subprocess.run([tenon, "grammar", "bench", path, "--schemas", schemas, *flags], capture_output=True, text=True)
+    command = [tenon, "grammar", "bench", path, "--schemas", schemas, *flags]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"bench_grammar.py: error: {done.stderr.strip()}")
     out = json.loads(done.stdout)
-    return out["compile_ms"], [("cold", out["mask_cold_us"]), ("warm", out["mask_warm_us"])], f"{out['refused']} refused"
+    masks = [("cold", out["mask_cold_us"]), ("warm", out["mask_warm_us"])]
+    return out["compile_ms"], masks, f"{out['refused']} refused"
 
 
 def llguidance_tokenizer(engine):
     """Of compare_tokenizers' engine for the vocabulary."""
     import llguidance.tiktoken
     if engine.name == "tiktoken":
-        return llguidance.tiktoken.lltokenizer_from_encoding(engine.engine, eos_token=engine.engine.max_token_value)
+        end = engine.engine.max_token_value
+        return llguidance.tiktoken.lltokenizer_from_encoding(engine.engine, eos_token=end)
     from llguidance import LLTokenizer
     return LLTokenizer(engine.engine.to_str(), eos_token=2)
 
@@ -84,10 +87,12 @@ def main():
     parser.add_argument("vocabulary", nargs="*", metavar="VOCABULARY")
     options = parser.parse_args()
     names = options.vocabulary or VOCABULARIES
-    done = subprocess.run([ROOT / "tools" / "fetch_vocabularies", *names], stdout=subprocess.PIPE, text=True, check=True)
+    fetch = [ROOT / "tools" / "fetch_vocabularies", *names]
+    done = subprocess.run(fetch, stdout=subprocess.PIPE, text=True, check=True)
     paths = dict(line.split("\t") for line in done.stdout.splitlines())
     cases = [json.loads(line) for line in options.schemas.read_text().splitlines()]
-    print(f"{'vocabulary':10} {'engine':18} {'compile':>8} {'max ms':>8} {'masks':>7} {'p50 us':>8} {'p99 us':>8} {'max us':>9}")
+    print(f"{'vocabulary':10} {'engine':18} {'compile':>8} {'max ms':>8} {'masks':>7} {'p50 us':>8} {'p99 us':>8}"
+          f" {'max us':>9}")
     for name in names:
         path = pathlib.Path(paths[name])
         engine = compare_tokenizers.ENGINE_OF[name](name, path)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Random output under the shared JSON Schemas must parse and fulfil them: tokens are drawn evenly among the allowed ones
-(tenon grammar sample), the jsonschema package judges. Prints the counts and what failed; status 1 when anything did. Not
-part of the tests: it installs packages into the cache at the first call.
+"""Random output under the shared JSON Schemas must parse and fulfil them: tokens are drawn evenly among the allowed
+ones (tenon grammar sample), the jsonschema package judges. Prints the counts and what failed; status 1 when anything
+did. Not part of the tests: it installs packages into the cache at the first call.
 
   tools/check_constrained.py [-n 10] [--seed 1] [--schemas FILE] [--tenon build/bin/tenon] [VOCABULARY ...]"""
 import argparse
@@ -67,7 +67,8 @@ def main():
     parser.add_argument("vocabulary", nargs="*", metavar="VOCABULARY")
     options = parser.parse_args()
     names = options.vocabulary or list(VOCABULARIES)
-    done = subprocess.run([ROOT / "tools" / "fetch_vocabularies", *names], stdout=subprocess.PIPE, text=True, check=True)
+    fetch = [ROOT / "tools" / "fetch_vocabularies", *names]
+    done = subprocess.run(fetch, stdout=subprocess.PIPE, text=True, check=True)
     paths = dict(line.split("\t") for line in done.stdout.splitlines())
     cases = [json.loads(line) for line in options.schemas.read_text().splitlines()]
     status = 0
@@ -81,8 +82,9 @@ def main():
             drawn, incomplete, wrong = drawn + result[0], incomplete + result[1], wrong + len(result[2])
             for why, text in result[2]:
                 print(f"{case['id']} ({case['name']}): {why}: {text[:200]!r}")
-        print(f"{name}: {drawn} samples of {len(cases) - len(refused)} schemas, {drawn - incomplete - wrong} fulfil theirs, "
-              f"{wrong} do not, {incomplete} without an end; refused schemas: {', '.join(refused) or 'none'}", flush=True)
+        print(f"{name}: {drawn} samples of {len(cases) - len(refused)} schemas, {drawn - incomplete - wrong} fulfil "
+              f"theirs, {wrong} do not, {incomplete} without an end; refused schemas: {', '.join(refused) or 'none'}",
+              flush=True)
         status |= wrong > 0 or incomplete > 0
     return status
 
