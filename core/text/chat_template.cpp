@@ -27,12 +27,24 @@ std::tm local_now() {
   return out;
 }
 
+/// A template's source, or what a name stands for.
+std::string source_of(const std::string& text) {
+  static constexpr std::pair<std::string_view, std::string_view> kBuiltin[] = {
+#define TEMPLATE(NAME, SOURCE) {NAME, SOURCE},
+#include "text/builtin_templates.def"
+#undef TEMPLATE
+  };
+  for (const auto& [name, source] : kBuiltin)
+    if (text == name) return std::string(source);
+  return text;
+}
+
 void from_gguf(const Checkpoint& checkpoint, Sources& out) {
   if (!checkpoint.metadata().is_object()) return;
   for (const auto& [key, value] : checkpoint.metadata().as_object()) {
     if (!value.is_string() || key.compare(0, kGgufKey.size(), kGgufKey) != 0) continue;
     if (key.size() == kGgufKey.size())
-      out["default"] = value.as_string();
+      out["default"] = source_of(value.as_string());
     else if (key[kGgufKey.size()] == '.')
       out[key.substr(kGgufKey.size() + 1)] = value.as_string();
   }
@@ -42,7 +54,7 @@ void from_gguf(const Checkpoint& checkpoint, Sources& out) {
 void from_config(const Value* file, Sources& out) {
   const Value* v = file ? file->find("chat_template") : nullptr;
   if (!v) return;
-  if (v->is_string()) out["default"] = v->as_string();
+  if (v->is_string()) out["default"] = source_of(v->as_string());
   if (!v->is_array()) return;
   for (const Value& entry : v->as_array()) {
     const Value *name = entry.find("name"), *text = entry.find("template");

@@ -177,6 +177,35 @@ TEST_CASE("shared cases rendered by jinja2") {
   }
 }
 
+TEST_CASE("a name stands for a template: the shared renders of the world format") {
+  const auto folder = test::shared("text/templates");
+  if (!folder) return;
+  const test::FakeCheckpoint checkpoint(Value(Value::Object{{"tokenizer.ggml.model", "gpt2"},
+                                                            {"tokenizer.ggml.pre", "gpt-2"},
+                                                            {"tokenizer.ggml.merges", Value::Array{}},
+                                                            {"tokenizer.chat_template", "rwkv-world"},
+                                                            {"tokenizer.ggml.tokens", Value::Array{"<s>", "a"}}}));
+  const ChatTemplate chat = ChatTemplate::from_checkpoint(checkpoint, *Tokenizer::from_checkpoint(checkpoint));
+  const Value all = json_file(*folder / "conversations.json"),
+              reference = json_file(*folder / "llama-cpp-rwkv-world.json");
+  int texts = 0;
+  for (const auto& [name, expected] : reference.find("expected")->as_object()) {
+    const Value* text = expected.find("text");
+    if (!text) continue;
+    CAPTURE(name);
+    const Value& conversation = *all.find("conversations")->find(name.substr(0, name.rfind('/')));
+    RenderOptions options;
+    options.add_generation_prompt = name.ends_with("/gen");
+    Value::Object extra{{"bos_token", "<s>"}};
+    for (const auto& [key, value] : conversation.as_object())
+      if (key != "messages" && key != "tools") extra.emplace_back(key, value);
+    options.extra = Value(std::move(extra));
+    CHECK(chat.render(*conversation.find("messages"), Value(), options) == text->as_string());
+    ++texts;
+  }
+  CHECK(texts > 10);
+}
+
 TEST_CASE("shared chat templates rendered by transformers") {
   const auto folder = test::shared("text/templates");
   if (!folder) return;
