@@ -3,10 +3,12 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <cmath>
 #include <limits>
 
+#include "base/chunks.hpp"
 #include "base/error.hpp"
 #include "base/value.hpp"
 
@@ -71,9 +73,26 @@ class Converter {
   Value array(const element& e, size_t depth) {
     check_depth(depth);
     const simdjson::dom::array items = e.get_array().value_unsafe();
+    constexpr size_t kLong = 20000;
+    if (items.size() >= kLong) return long_array(items, depth);
     Value::Array out;
     out.reserve(items.size());
     for (const element item : items) out.push_back(convert(item, depth));
+    return Value(std::move(out));
+  }
+
+  // The merges of a vocabulary: most of its file, and what loading waits for.
+  Value long_array(const simdjson::dom::array& items, size_t depth) {
+    constexpr size_t kLeast = 8192;
+    const std::vector<element> all(items.begin(), items.end());
+    Value::Array out(all.size());
+    in_chunks(all.size(), kLeast, [&](size_t begin, size_t end) {
+      Converter part(place_, limits_);
+      for (size_t i = begin; i < end; ++i) out[i] = part.convert(all[i], depth);
+      values_ += part.values_;
+    });
+    if (values_ > limits_.max_values)
+      fail(ErrorCode::bad_model, "[{}] JSON: more than {} values", place_, limits_.max_values);
     return Value(std::move(out));
   }
 
@@ -99,7 +118,7 @@ class Converter {
 
   std::string_view place_;
   const JsonLimits& limits_;
-  size_t values_ = 0;
+  std::atomic<size_t> values_ = 0;
 };
 
 bool is_number_char(char c) {

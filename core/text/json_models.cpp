@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/chunks.hpp"
 #include "base/error.hpp"
 #include "text/affix_bpe.hpp"
 #include "text/json_fields.hpp"
@@ -170,22 +171,30 @@ void JsonModel::each_merge(const TokenizerBuilder& builder, Alphabet alphabet, M
   const Vocabulary& vocabulary = builder.vocabulary();
   const size_t prefix = affix("continuing_subword_prefix").size();
   const Value::Array& merges = json_array(model_, "merges", kPlace);
-  std::string left, right;
-  int32_t merged = -1;  // vocabularies mostly list tokens in the order of their merges
+  struct Ids {
+    int32_t left, right, merged;
+  };
+  std::vector<Ids> ids(merges.size());
   const auto id_of = [&](std::string_view text, std::string& bytes, size_t i) {
     if (alphabet == Alphabet::text || !unspell_bytes(text, bytes)) bytes = text;
     const int32_t id = vocabulary.find(bytes);
     if (id < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} names '{}', which is no token", i, text);
     return id;
   };
-  for (size_t i = 0; i < merges.size(); ++i) {
-    const auto [l, r] = parts_of(merges[i], i);
-    const int32_t a = id_of(l, left, i), b = id_of(r, right, i);
-    if (prefix > right.size()) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} lacks the prefix in '{}'", i, r);
-    merged = vocabulary.find(left.append(right, prefix), merged + 1);
-    if (merged < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} makes '{}{}', which is no token", i, l, r);
-    merge(a, b, merged);
-  }
+  constexpr size_t kLeast = 8192;
+  in_chunks(merges.size(), kLeast, [&](size_t begin, size_t end) {
+    std::string left, right;
+    int32_t merged = -1;  // vocabularies mostly list tokens in the order of their merges
+    for (size_t i = begin; i < end; ++i) {
+      const auto [l, r] = parts_of(merges[i], i);
+      const int32_t a = id_of(l, left, i), b = id_of(r, right, i);
+      if (prefix > right.size()) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} lacks the prefix in '{}'", i, r);
+      merged = vocabulary.find(left.append(right, prefix), merged + 1);
+      if (merged < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} makes '{}{}', which is no token", i, l, r);
+      ids[i] = {a, b, merged};
+    }
+  });
+  for (const Ids& m : ids) merge(m.left, m.right, m.merged);
 }
 
 void JsonModel::fill_bpe(TokenizerBuilder& builder, Alphabet alphabet) const {
