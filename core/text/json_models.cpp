@@ -166,6 +166,9 @@ bool JsonModel::needs_affixes(const TokenizerBuilder& builder) const {
   return !json_bool(model_, "byte_fallback", false) || std::ranges::find(bytes, -1) != bytes.end();
 }
 
+// Merges for one thread at least, and those whose parts are looked up side by side.
+constexpr size_t kLeastMerges = 8192, kTogether = 32;
+
 template <typename Merge>
 void JsonModel::each_merge(const TokenizerBuilder& builder, Alphabet alphabet, Merge merge) const {
   const Vocabulary& vocabulary = builder.vocabulary();
@@ -175,24 +178,35 @@ void JsonModel::each_merge(const TokenizerBuilder& builder, Alphabet alphabet, M
     int32_t left, right, merged;
   };
   std::vector<Ids> ids(merges.size());
-  const auto id_of = [&](std::string_view text, std::string& bytes, size_t i) {
+  const auto spell = [&](std::string_view text, std::string& bytes) {
     if (alphabet == Alphabet::text || !unspell_bytes(text, bytes)) bytes = text;
-    const int32_t id = vocabulary.find(bytes);
-    if (id < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} names '{}', which is no token", i, text);
-    return id;
   };
-  constexpr size_t kLeast = 8192;
-  in_chunks(merges.size(), kLeast, [&](size_t begin, size_t end) {
-    std::string left, right;
-    int32_t merged = -1;  // vocabularies mostly list tokens in the order of their merges
-    for (size_t i = begin; i < end; ++i) {
-      const auto [l, r] = parts_of(merges[i], i);
-      const int32_t a = id_of(l, left, i), b = id_of(r, right, i);
-      if (prefix > right.size()) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} lacks the prefix in '{}'", i, r);
-      merged = vocabulary.find(left.append(right, prefix), merged + 1);
-      if (merged < 0) fail(ErrorCode::bad_model, "[tokenizer.json] merge {} makes '{}{}', which is no token", i, l, r);
-      ids[i] = {a, b, merged};
+  const auto look_up = [&](size_t begin, size_t end, int32_t& merged) {
+    std::vector<std::string> parts(2 * kTogether);
+    std::vector<int32_t> found(2 * kTogether);
+    const size_t n = end - begin;
+    for (size_t i = 0; i < n; ++i) {
+      const auto [l, r] = parts_of(merges[begin + i], begin + i);
+      spell(l, parts[2 * i]);
+      spell(r, parts[2 * i + 1]);
     }
+    vocabulary.find_all(std::span(parts).first(2 * n), found);
+    for (size_t i = 0; i < n; ++i) {
+      std::string &left = parts[2 * i], &right = parts[2 * i + 1];
+      for (size_t side : {2 * i, 2 * i + 1})
+        if (found[side] < 0)
+          fail(ErrorCode::bad_model, "[tokenizer.json] merge {} names '{}', which is no token", begin + i, parts[side]);
+      if (prefix > right.size())
+        fail(ErrorCode::bad_model, "[tokenizer.json] merge {} lacks the prefix in '{}'", begin + i, right);
+      merged = vocabulary.find(left.append(right, prefix), merged + 1);
+      if (merged < 0)
+        fail(ErrorCode::bad_model, "[tokenizer.json] merge {} makes '{}', which is no token", begin + i, left);
+      ids[begin + i] = {found[2 * i], found[2 * i + 1], merged};
+    }
+  };
+  in_chunks(merges.size(), kLeastMerges, [&](size_t begin, size_t end) {
+    int32_t merged = -1;  // vocabularies mostly list tokens in the order of their merges
+    for (; begin < end; begin += kTogether) look_up(begin, std::min(begin + kTogether, end), merged);
   });
   for (const Ids& m : ids) merge(m.left, m.right, m.merged);
 }

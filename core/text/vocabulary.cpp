@@ -102,6 +102,26 @@ int32_t Vocabulary::find(std::string_view bytes) const {
   return slots_.empty() ? -1 : slots_[slot_of(bytes, hash_bytes(bytes))].id;
 }
 
+void Vocabulary::find_all(std::span<const std::string> bytes, std::span<int32_t> out) const {
+  constexpr size_t kSideBySide = 32;
+  if (slots_.empty()) return std::fill(out.begin(), out.end(), -1);
+  for (size_t first = 0; first < bytes.size(); first += kSideBySide) {
+    const size_t n = std::min(kSideBySide, bytes.size() - first);
+    uint64_t hashes[kSideBySide];
+    for (size_t i = 0; i < n; ++i) {
+      hashes[i] = hash_bytes(bytes[first + i]);
+      __builtin_prefetch(&slots_[hashes[i] & (slots_.size() - 1)]);
+    }
+    for (size_t i = 0; i < n; ++i)
+      if (const int32_t id = slots_[hashes[i] & (slots_.size() - 1)].id; id >= 0)
+        __builtin_prefetch(&pieces_[static_cast<size_t>(id)]);
+    for (size_t i = 0; i < n; ++i)
+      if (const int32_t id = slots_[hashes[i] & (slots_.size() - 1)].id; id >= 0)
+        __builtin_prefetch(blob_.data() + pieces_[static_cast<size_t>(id)].offset);
+    for (size_t i = 0; i < n; ++i) out[first + i] = slots_[slot_of(bytes[first + i], hashes[i])].id;
+  }
+}
+
 bool unspell_bytes(std::string_view spelled, std::string& bytes) {
   const auto& table = spelled_bytes();
   bytes.clear();

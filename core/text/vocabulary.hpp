@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ class Vocabulary {
   TokenKind kind(int32_t id) const { return pieces_[static_cast<size_t>(id)].kind; }
   /// -1 when no indexed token has these bytes.
   int32_t find(std::string_view bytes) const;
+  /// The ids of several, as find(); the places that they are looked for at are fetched side by side.
+  void find_all(std::span<const std::string> bytes, std::span<int32_t> out) const;
   /// As find(), trying `guess` first; the guess may be any number.
   int32_t find(std::string_view bytes, int32_t guess) const {
     return contains(guess) && kind(guess) == TokenKind::normal && piece(guess) == bytes ? guess : find(bytes);

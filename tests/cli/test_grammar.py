@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """tenon grammar and the constraints of tenon run: the shared schemas, bad usage, and texts that models write."""
 import json
 import os

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Answers taken apart. What a chat template renders for a message is what its model writes: each template that knows tool
 calls is rendered with and without an answer, and the difference must give the answer back."""
 import itertools
